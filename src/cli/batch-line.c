@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "batch-line.h"
+#include "json-util.h"
+
+static int bad(char **ret_error, const char *format, ...) _printf_(2, 3);
+
+static int bad(char **ret_error, const char *format, ...) {
+        va_list ap;
+        int n;
+
+        va_start(ap, format);
+        n = vasprintf(ret_error, format, ap);
+        va_end(ap);
+        return n < 0 ? -ENOMEM : -EBADMSG;
+}
+
+void batch_line_done(BatchLine *l) {
+        json_object_put(l->object);
+        free(l->arguments);
+        *l = (BatchLine){};
+}
+
+/* An optional string; NULL if it is missing. */
+static int get_text(struct json_object *o, const char *key, const char **ret, char **ret_error) {
+        *ret = NULL;
+        if (json_get_string(o, key, ret) < 0)
+                return bad(ret_error, "\"%s\" must be a string", key);
+        return 0;
+}
+
+static int get_name(struct json_object *o, const char **ret, char **ret_error) {
+        const char *task_name, *name;
+        int r;
+
+        r = get_text(o, "task_name", &task_name, ret_error);
+        if (r >= 0)
+                r = get_text(o, "name", &name, ret_error);
+        if (r < 0)
+                return r;
+        if (task_name && name)
+                return bad(ret_error, "\"task_name\" and \"name\" are the same: give one of them");
+        if (!task_name && !name)
+                return bad(ret_error, "\"task_name\" is missing");
+        *ret = task_name ?: name;
+        return 0;
+}
+
+static const char *plain(struct json_object *o, const char *otherwise) {
+        return o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+                                                             JSON_C_TO_STRING_NOSLASHESCAPE)
+                 : otherwise;
+}
+
+static int make_arguments_text(struct json_object *o, char **ret, char **ret_error) {
+        struct json_object *args = NULL, *kwargs = NULL;
+
+        if (json_get_array(o, "args", &args) < 0)
+                return bad(ret_error, "\"args\" must be an array");
+        if (json_get_object(o, "kwargs", &kwargs) < 0)
+                return bad(ret_error, "\"kwargs\" must be an object");
+        if (asprintf(ret, "{\"args\":%s,\"kwargs\":%s}", plain(args, "[]"), plain(kwargs, "{}")) <
+            0)
+                return -ENOMEM;
+        return 0;
+}
+
+static int parse_object(const char *text, size_t size, struct json_object **ret, char **ret_error) {
+        static const char *const known[] = { "task_name", "name", "args", "kwargs",
+                                             "priority",  "key",  NULL };
+        const char *why, *unknown;
+        int r;
+
+        r = json_parse_object(text, size, ret, &why);
+        if (r == -EBADMSG)
+                return bad(ret_error, "not a JSON object: %s", why);
+        if (r < 0)
+                return r;
+        unknown = json_unknown_key(*ret, known);
+        if (unknown)
+                return bad(
+                        ret_error,
+                        "unknown key \"%.100s\": a line has task_name (or name), args, kwargs, priority and key",
+                        unknown);
+        return 0;
+}
+
+int batch_line_parse(const char *text, size_t size, const char *priority, BatchLine *ret,
+                     char **ret_error) {
+        BatchLine l = {};
+        int r;
+
+        r = parse_object(text, size, &l.object, ret_error);
+        if (r >= 0)
+                r = get_name(l.object, &l.submission.name, ret_error);
+        if (r >= 0)
+                r = get_text(l.object, "priority", &l.submission.priority, ret_error);
+        if (r >= 0)
+                r = get_text(l.object, "key", &l.submission.key, ret_error);
+        if (r >= 0)
+                r = make_arguments_text(l.object, &l.arguments, ret_error);
+        if (r < 0) {
+                batch_line_done(&l);
+                return r;
+        }
+        if (!l.submission.priority)
+                l.submission.priority = priority;
+        l.submission.arguments = l.arguments;
+        *ret = l;
+        return 0;
+}

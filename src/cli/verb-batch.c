@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+
+/* fastworker batch: tasks from stdin, one JSON object a line; results to stdout, one a line, as they come. A
+ * window of unfinished tasks is kept full, so that input of any length needs little memory. */
+
+#include <inttypes.h>
+
+#include "batch-line.h"
+#include "cli.h"
+#include "json-util.h"
+#include "line-reader.h"
+#include "time-util.h"
+#include "wire.h"
+
+#define WINDOW_DEFAULT       1000
+#define WINDOW_MAX           100000
+#define PROGRESS_PERIOD_USEC (200 * USEC_PER_MSEC)
+
+static const char *arg_priority;
+static uint64_t arg_window = WINDOW_DEFAULT;
+static bool arg_fail_fast;
+
+static const Option options[] = {
+        { "window", OPTION_NUMBER, &arg_window, "N", "Unfinished tasks at a time (default 1000)", 1,
+          WINDOW_MAX },
+        { "priority", OPTION_TEXT, &arg_priority, "PRIORITY", "For lines that have none" },
+        { "fail-fast", OPTION_FLAG, &arg_fail_fast, NULL,
+          "Submit no more after a bad line or a failed task" },
+};
+
+static const Usage usage = {
+        .verb = "batch",
+        .synopsis = "[OPTION...] <TASKS >RESULTS",
+        .text = "Reads tasks from stdin, one JSON object a line, and prints results to stdout, one a line, in the order\n"
+                "in which tasks end:\n\n"
+                "  {\"task_name\": \"add\", \"args\": [5, 3], \"kwargs\": {}, \"priority\": \"high\"}\n"
+                "  {\"line\":1,\"task_id\":\"...\",\"status\":\"success\",\"result\":8,\"error\":null,...}\n\n"
+                "All but task_name (or name) may be left out; \"key\" is an idempotency key. A line that makes no sense is\n"
+                "reported on stderr by its number and as refused on stdout, and the others go on; the exit status is 7\n"
+                "then, else 1 if a task did not succeed. With --timeout, gives up when no task ends for so long.",
+        .options = options,
+        .n_options = ELEMENTSOF(options),
+};
+
+typedef struct Batch {
+        fastworker_client *client;
+        LineReader input;
+        uint64_t n_lines, n_submitted, n_done, n_failed, n_bad;
+        uint64_t deadline_usec, timeout_usec;
+        bool has_stopped; /* reads no more */
+        bool shows_progress, is_shown;
+        uint64_t next_progress_usec;
+        int status; /* of something that ends it all */
+} Batch;
+
+static void erase_progress(Batch *b) {
+        if (b->is_shown)
+                fputs("\r\033[K", stderr);
+        b->is_shown = false;
+}
+
+static void show_progress(Batch *b) {
+        uint64_t now;
+
+        if (!b->shows_progress)
+                return;
+        now = now_usec(CLOCK_MONOTONIC);
+        if (now < b->next_progress_usec)
+                return;
+        b->next_progress_usec = now + PROGRESS_PERIOD_USEC;
+        fprintf(stderr, "\r%" PRIu64 " submitted, %" PRIu64 " done, %" PRIu64 " failed\033[K",
+                b->n_submitted, b->n_done, b->n_failed + b->n_bad);
+        b->is_shown = true;
+}
+
+static void print_line(Batch *b, const fastworker_result *r, uint64_t line) {
+        _cleanup_json_ struct json_object *o = result_to_json(r, line);
+
+        if (o)
+                b->status = b->status ?: print_json(o);
+        else
+                b->status = complain_oom();
+}
+
+static void on_result(fastworker_client *c, const fastworker_result *result, void *userdata) {
+        Batch *b = userdata;
+
+        erase_progress(b);
+        b->n_done++;
+        if (!fastworker_result_is_success(result)) {
+                b->n_failed++;
+                b->has_stopped = b->has_stopped || arg_fail_fast;
+        }
+        print_line(b, result, (uint64_t) (uintptr_t) fastworker_result_userdata(result));
+        b->deadline_usec = session_deadline(b->timeout_usec);
+}
+
+static void report_bad_line(Batch *b, const char *why) {
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+
+        erase_progress(b);
+        b->n_bad++;
+        b->has_stopped = b->has_stopped || arg_fail_fast;
+        complain(CLI_BAD_INPUT, "line %" PRIu64 ": %s", b->n_lines, why);
+        if (!o || json_add_uint(o, "line", b->n_lines) < 0 ||
+            json_object_object_add(o, "task_id", NULL) < 0 ||
+            json_add_string(o, "status", "refused") < 0 ||
+            json_object_object_add(o, "result", NULL) < 0 || add_text(o, "error", why) < 0)
+                b->status = complain_oom();
+        else
+                b->status = b->status ?: print_json(o);
+}
+
+static bool is_blank(const char *text, size_t size) {
+        for (size_t i = 0; i < size; i++)
+                if (!strchr(" \t\r", text[i]))
+                        return false;
+        return true;
+}
+
+static void submit_line(Batch *b, const char *text, size_t size) {
+        _cleanup_free_ char *error = NULL;
+        BatchLine l;
+        int r;
+
+        if (is_blank(text, size))
+                return;
+        r = batch_line_parse(text, size, arg_priority, &l, &error);
+        if (r == -EBADMSG) {
+                report_bad_line(b, error);
+                return;
+        }
+        if (r < 0) {
+                b->status = complain_oom();
+                return;
+        }
+        l.submission.userdata = (void *) (uintptr_t) b->n_lines;
+        r = fastworker_submit_async(b->client, &l.submission);
+        batch_line_done(&l);
+        if (r == -EINVAL || r == -EMSGSIZE)
+                report_bad_line(b, fastworker_client_get_error(b->client));
+        else if (r < 0)
+                b->status = session_failed(b->client, r);
+        else
+                b->n_submitted++;
+}
+
+static bool has_room(const Batch *b) {
+        return fastworker_client_get_pending(b->client) < arg_window;
+}
+
+/* Submits lines that were read as far as there is room. Returns true if another one would need a read. */
+static bool submit_lines(Batch *b) {
+        while (b->status == 0 && !b->has_stopped && has_room(b)) {
+                const char *text;
+                size_t size;
+                int r;
+
+                r = line_reader_next(&b->input, &text, &size);
+                if (r == 0)
+                        return !b->input.is_at_end;
+                b->n_lines++;
+                if (r < 0)
+                        report_bad_line(b, "longer than 64 MiB");
+                else
+                        submit_line(b, text, size);
+        }
+        return false;
+}
+
+static bool is_finished(const Batch *b, bool wants_input) {
+        return b->status != 0 || (!wants_input && fastworker_client_get_pending(b->client) == 0 &&
+                                  (b->has_stopped || b->input.is_at_end));
+}
+
+static int interrupted(Batch *b, int sig) {
+        complain(CLI_SIGNAL, "interrupted after line %" PRIu64 "; tasks that go on: %zu",
+                 b->n_lines, fastworker_client_get_pending(b->client));
+        return CLI_SIGNAL + sig;
+}
+
+static int run_batch(Batch *b) {
+        int r, sig = 0;
+
+        for (;;) {
+                bool wants_input = submit_lines(b);
+
+                if (is_finished(b, wants_input))
+                        break;
+                show_progress(b);
+                /* Until something is submitted there is nothing to be late. */
+                r = session_turn(b->client, wants_input ? STDIN_FILENO : -1,
+                                 fastworker_client_get_pending(b->client) > 0 ? b->deadline_usec
+                                                                              : USEC_INFINITY,
+                                 &sig);
+                if (r > 0) {
+                        r = line_reader_fill(&b->input, STDIN_FILENO);
+                        if (r < 0)
+                                return complain(CLI_TROUBLE, "cannot read the tasks: %s",
+                                                strerror(-r));
+                        continue;
+                }
+                if (r == 0)
+                        continue;
+                erase_progress(b);
+                if (r == -EINTR)
+                        return interrupted(b, sig);
+                if (r == -ETIMEDOUT)
+                        return complain(CLI_TIMEOUT,
+                                        "no task ended within --timeout; tasks that go on: %zu",
+                                        fastworker_client_get_pending(b->client));
+                return session_failed(b->client, r);
+        }
+        erase_progress(b);
+        if (b->status != 0)
+                return b->status;
+        return b->n_bad > 0 ? CLI_BAD_INPUT : b->n_failed > 0 ? CLI_TASK_FAILED : CLI_SUCCESS;
+}
+
+int verb_batch(int argc, char *argv[]) {
+        _cleanup_client_ fastworker_client *c = NULL;
+        Batch b = { .input.max_bytes = WIRE_PAYLOAD_MAX };
+        int r;
+
+        r = parse_options(&usage, argc, argv);
+        if (r <= 0)
+                return r < 0 ? CLI_USAGE : CLI_SUCCESS;
+        arg_json = JSON_SHORT;
+        r = session_open(TIMEOUT_RESULT_USEC, &c);
+        if (r == 0)
+                r = session_hold_signals();
+        if (r != 0)
+                return r;
+
+        b.client = c;
+        b.timeout_usec = arg_timeout_usec > 0 ? arg_timeout_usec : USEC_INFINITY;
+        b.deadline_usec = session_deadline(b.timeout_usec);
+        b.shows_progress = isatty(STDERR_FILENO);
+        (void) fastworker_on_result(c, on_result, &b);
+        r = run_batch(&b);
+        line_reader_done(&b.input);
+        return r;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+
+/* fastworker list: tasks, the types of tasks, or what task modules offer. */
+
+#include "cli.h"
+#include "json-util.h"
+#include "list-modules.h"
+
+static const char *arg_status, *arg_name, *arg_module_path;
+static uint64_t arg_limit = 100;
+static bool arg_types;
+static Words arg_task_modules;
+
+static const Option options[] = {
+        { "status", OPTION_TEXT, &arg_status, "STATUS",
+          "Only tasks in this state, such as queued or failure" },
+        { "name", OPTION_TEXT, &arg_name, "NAME", "Only tasks of this name" },
+        { "limit", OPTION_NUMBER, &arg_limit, "N", "At most so many, 1 to 1000 (default 100)", 1,
+          1000 },
+        { "types", OPTION_FLAG, &arg_types, NULL, "List the task names that subworkers offer" },
+        { "task-modules", OPTION_WORDS, &arg_task_modules, "MODULE",
+          "List the task names in these modules" },
+        { "module-path", OPTION_TEXT, &arg_module_path, "DIR[:DIR...]", "Where the modules are" },
+};
+
+static const Usage usage = {
+        .verb = "list",
+        .synopsis = "[OPTION...]",
+        .text = "Lists tasks that the coordinator knows, the newest first. With --types lists the task names that it\n"
+                "knows and who offers them; with --task-modules the task names in modules of this machine, without a\n"
+                "coordinator.",
+        .options = options,
+        .n_options = ELEMENTSOF(options),
+};
+
+static int show_tasks(struct json_object *answer) {
+        static const Column columns[] = {
+                { "TASK ID", COLUMN_TEXT },  { "NAME", COLUMN_CUT },   { "STATUS", COLUMN_TEXT },
+                { "PRIORITY", COLUMN_TEXT }, { "WORKER", COLUMN_CUT }, { "ATTEMPT", COLUMN_NUMBER },
+                { "CREATED", COLUMN_CUT },
+        };
+        static const char *const keys[] = { "task_id", "name",    "status",    "priority",
+                                            "worker",  "attempt", "created_at" };
+        _cleanup_(table_freep) Table *t = table_new(columns, ELEMENTSOF(columns));
+        struct json_object *tasks;
+        size_t n;
+        int r;
+
+        if (!t)
+                return complain_oom();
+        if (json_get_array(answer, "tasks", &tasks) <= 0)
+                return complain(CLI_TROUBLE, "the coordinator's answer has no \"tasks\"");
+        n = json_object_array_length(tasks);
+        for (size_t i = 0; i < n; i++) {
+                const char *cells[ELEMENTSOF(keys)];
+
+                for (size_t k = 0; k < ELEMENTSOF(keys); k++)
+                        cells[k] = text_of(json_object_array_get_idx(tasks, i), keys[k]);
+                if (table_add(t, cells) < 0)
+                        return complain_oom();
+        }
+        r = table_show(TAKE_PTR(t));
+        if (r == CLI_SUCCESS && arg_legend)
+                printf("\n%zu task%s%s.\n", n, n == 1 ? "" : "s",
+                       json_object_get_boolean(member(answer, "truncated"))
+                               ? "; there are more, see --limit"
+                               : "");
+        return r;
+}
+
+static int join_names(struct json_object *type, char **ret) {
+        struct json_object *workers;
+        size_t size;
+        FILE *f = open_memstream(ret, &size);
+
+        if (!f)
+                return -ENOMEM;
+        if (json_get_array(type, "workers", &workers) > 0)
+                for (size_t i = 0; i < json_object_array_length(workers); i++)
+                        fprintf(f, "%s%s", i > 0 ? " " : "",
+                                json_object_get_string(json_object_array_get_idx(workers, i)));
+        return fclose(f) == 0 ? 0 : -ENOMEM;
+}
+
+static int show_types(struct json_object *answer) {
+        static const Column columns[] = {
+                { "NAME", COLUMN_TEXT },
+                { "QUEUED", COLUMN_NUMBER },
+                { "WORKERS", COLUMN_CUT },
+                { "DESCRIPTION", COLUMN_CUT },
+        };
+        _cleanup_(table_freep) Table *t = table_new(columns, ELEMENTSOF(columns));
+        struct json_object *types;
+
+        if (!t)
+                return complain_oom();
+        if (json_get_array(answer, "types", &types) <= 0)
+                return complain(CLI_TROUBLE, "the coordinator's answer has no \"types\"");
+        for (size_t i = 0; i < json_object_array_length(types); i++) {
+                struct json_object *o = json_object_array_get_idx(types, i);
+                _cleanup_free_ char *workers = NULL;
+
+                if (join_names(o, &workers) < 0)
+                        return complain_oom();
+                if (table_add(t, (const char *const[]){ text_of(o, "name"), text_of(o, "queued"),
+                                                        isempty(workers) ? "-" : workers,
+                                                        text_of(o, "description") }) < 0)
+                        return complain_oom();
+        }
+        return table_show(TAKE_PTR(t));
+}
+
+static int ask(fastworker_client *c) {
+        _cleanup_json_ struct json_object *o = NULL;
+        _cleanup_free_ char *text = NULL;
+        int r, status;
+
+        r = arg_types ? fastworker_get_types(c, &text)
+                      : fastworker_list(c, arg_status, arg_name, (unsigned) arg_limit, &text);
+        if (r < 0)
+                return session_failed(c, r);
+        if (print_or_parse(text, &o, &status) == 0)
+                return status;
+        return arg_types ? show_types(o) : show_tasks(o);
+}
+
+int verb_list(int argc, char *argv[]) {
+        _cleanup_client_ fastworker_client *c = NULL;
+        int r;
+
+        r = parse_options(&usage, argc, argv);
+        if (r <= 0)
+                return r < 0 ? CLI_USAGE : CLI_SUCCESS;
+        if (arg_task_modules.n > 0) {
+                r = list_modules(arg_module_path, &arg_task_modules);
+                words_done(&arg_task_modules);
+                return r;
+        }
+        if (arg_module_path)
+                return complain(CLI_USAGE, "--module-path goes with --task-modules");
+        r = session_open(TIMEOUT_QUESTION_USEC, &c);
+        return r != 0 ? r : ask(c);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+
+/* fastworker queues */
+
+#include "cli.h"
+#include "json-util.h"
+
+static const Usage usage = {
+        .verb = "queues",
+        .synopsis = "[OPTION...]",
+        .text = "Shows how many tasks are queued in each priority, and the one that is next.",
+};
+
+static int show(struct json_object *answer) {
+        static const Column columns[] = {
+                { "PRIORITY", COLUMN_TEXT },
+                { "QUEUED", COLUMN_NUMBER },
+                { "NEXT", COLUMN_CUT },
+                { "NEXT ID", COLUMN_TEXT },
+        };
+        _cleanup_(table_freep) Table *t = table_new(columns, ELEMENTSOF(columns));
+        struct json_object *queues;
+        int r;
+
+        if (!t)
+                return complain_oom();
+        if (json_get_object(answer, "queues", &queues) <= 0)
+                return complain(CLI_TROUBLE, "the coordinator's answer has no \"queues\"");
+        json_object_object_foreach(queues, priority, o) {
+                struct json_object *tasks, *next = NULL;
+
+                if (json_get_array(o, "tasks", &tasks) > 0 && json_object_array_length(tasks) > 0)
+                        next = json_object_array_get_idx(tasks, 0);
+                if (table_add(t, (const char *const[]){ priority, text_of(o, "count"),
+                                                        text_of(next, "name"),
+                                                        text_of(next, "id") }) < 0)
+                        return complain_oom();
+        }
+        r = table_show(TAKE_PTR(t));
+        if (r == CLI_SUCCESS && arg_legend)
+                printf("\nQueued: %s.\n", text_of(answer, "total_queued"));
+        return r;
+}
+
+int verb_queues(int argc, char *argv[]) {
+        _cleanup_client_ fastworker_client *c = NULL;
+        _cleanup_json_ struct json_object *o = NULL;
+        _cleanup_free_ char *text = NULL;
+        int r, status;
+
+        r = parse_options(&usage, argc, argv);
+        if (r <= 0)
+                return r < 0 ? CLI_USAGE : CLI_SUCCESS;
+        r = session_open(TIMEOUT_QUESTION_USEC, &c);
+        if (r != 0)
+                return r;
+        r = fastworker_get_queues(c, &text);
+        if (r < 0)
+                return session_failed(c, r);
+        return print_or_parse(text, &o, &status) == 0 ? status : show(o);
+}

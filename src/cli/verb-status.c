@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+
+/* fastworker status: what is known of one task. */
+
+#include "cli.h"
+#include "json-util.h"
+
+static Words arg_task_id;
+
+static const Option options[] = {
+        { "task-id", OPTION_WORDS, &arg_task_id, "ID", "The task (required)" },
+};
+
+static const Usage usage = {
+        .verb = "status",
+        .synopsis = "--task-id ID... [OPTION...]",
+        .text = "Shows what the coordinator knows of tasks: state, result, who ran it and when. An id that has expired\n"
+                "or never existed is an error (exit status 5).",
+        .options = options,
+        .n_options = ELEMENTSOF(options),
+};
+
+static void show_member(struct json_object *o, const char *key, const char *label) {
+        struct json_object *v = member(o, key);
+        const char *text;
+
+        if (!v)
+                return;
+        text = json_object_is_type(v, json_type_string)
+                       ? json_object_get_string(v)
+                       : json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN |
+                                                                   JSON_C_TO_STRING_NOSLASHESCAPE);
+        printf("%12s: ", label);
+        print_text(stdout, text, strlen(text));
+        putchar('\n');
+}
+
+/* A result that is a string keeps its quotes: it is shown as the task gave it. */
+static void show_payload(struct json_object *o, const char *key, const char *label) {
+        struct json_object *v;
+        const char *text;
+
+        if (!json_object_object_get_ex(o, key, &v))
+                return;
+        text = v ? json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN |
+                                                             JSON_C_TO_STRING_NOSLASHESCAPE)
+                 : "null";
+        printf("%12s: ", label);
+        print_text(stdout, text, strlen(text));
+        putchar('\n');
+}
+
+static void show_task(struct json_object *o) {
+        show_member(o, "task_id", "Task");
+        show_member(o, "name", "Name");
+        show_payload(o, "arguments", "Arguments");
+        show_member(o, "status", "Status");
+        show_member(o, "waits_for", "Waits for");
+        show_member(o, "priority", "Priority");
+        show_member(o, "worker", "Worker");
+        show_member(o, "attempt", "Attempt");
+        if (streq(text_of(o, "status"), "success"))
+                show_payload(o, "result", "Result");
+        show_member(o, "error", "Error");
+        show_member(o, "created_at", "Created");
+        show_member(o, "started_at", "Started");
+        show_member(o, "completed_at", "Completed");
+}
+
+static int show_status(fastworker_client *c, const char *id) {
+        _cleanup_json_ struct json_object *o = NULL;
+        _cleanup_free_ char *text = NULL;
+        static unsigned n_shown = 0;
+        int r, status;
+
+        r = fastworker_get_task_status(c, id, &text);
+        if (r < 0)
+                return session_failed(c, r);
+        if (print_or_parse(text, &o, &status) == 0)
+                return status;
+        if (n_shown++ > 0)
+                putchar('\n');
+        show_task(o);
+        return CLI_SUCCESS;
+}
+
+static int run(const Words *ids) {
+        _cleanup_client_ fastworker_client *c = NULL;
+        int r;
+
+        r = check_task_ids(ids, &usage);
+        if (r == 0)
+                r = session_open(TIMEOUT_QUESTION_USEC, &c);
+        return r != 0 ? r : for_each_task_id(ids, c, show_status);
+}
+
+int verb_status(int argc, char *argv[]) {
+        int r;
+
+        r = parse_options(&usage, argc, argv);
+        if (r > 0)
+                r = run(&arg_task_id);
+        else
+                r = r < 0 ? CLI_USAGE : CLI_SUCCESS;
+        words_done(&arg_task_id);
+        return r;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+
+/* fastworker submit: one task, and usually its result. */
+
+#include <signal.h>
+
+#include "cli.h"
+#include "json-util.h"
+#include "time-util.h"
+
+static const char *arg_task_name, *arg_kwargs, *arg_priority, *arg_key;
+static Words arg_args;
+static bool arg_non_blocking;
+
+static const Option options[] = {
+        { "task-name", OPTION_TEXT, &arg_task_name, "NAME", "The task's name (required)" },
+        { "args", OPTION_WORDS, &arg_args, "ARG",
+          "Arguments: JSON where they parse as JSON, else strings" },
+        { "kwargs", OPTION_TEXT, &arg_kwargs, "JSON", "Named arguments: a JSON object" },
+        { "priority", OPTION_TEXT, &arg_priority, "PRIORITY",
+          "critical, high, normal (default) or low" },
+        { "key", OPTION_TEXT, &arg_key, "KEY",
+          "The same key again gives the same task, not a new one" },
+        { "non-blocking", OPTION_FLAG, &arg_non_blocking, NULL,
+          "Print the task's id and do not wait" },
+};
+
+static const Usage usage = {
+        .verb = "submit",
+        .synopsis = "--task-name NAME [--args ARG...] [OPTION...]",
+        .text = "Submits a task, waits for it, and prints its result on stdout as the task gave it: JSON, so that a\n"
+                "string has its quotes. An error goes to stderr. After --timeout (FASTWORKER_TIMEOUT, else 30 s) the\n"
+                "task goes on; `fastworker wait` waits for it again.\n\n"
+                "  fastworker submit --task-name add --args 5 3\n"
+                "  fastworker submit --task-name greet --kwargs '{\"polite\": true}' --args '\"5\"' -- --odd\n\n"
+                "--args takes all words up to the next option. Words that begin with two dashes come after --, which\n"
+                "makes all words behind it arguments.",
+        .options = options,
+        .n_options = ELEMENTSOF(options),
+};
+
+typedef struct Progress {
+        char task_id[FASTWORKER_TASK_ID_SIZE];
+        fastworker_result *result;
+} Progress;
+
+static void on_accepted(fastworker_client *c, const char *task_id, void *task_userdata,
+                        void *userdata) {
+        Progress *p = userdata;
+
+        strcpy(p->task_id, task_id);
+}
+
+static void on_result(fastworker_client *c, const fastworker_result *result, void *userdata) {
+        Progress *p = userdata;
+
+        (void) fastworker_result_copy(result, &p->result);
+}
+
+static int submit_only(fastworker_client *c, const fastworker_submission *s) {
+        _cleanup_json_ struct json_object *o = NULL;
+        char id[FASTWORKER_TASK_ID_SIZE];
+        int r;
+
+        r = fastworker_submit(c, s, id);
+        if (r < 0)
+                return session_failed(c, r);
+        if (arg_json == JSON_OFF) {
+                puts(id);
+                return CLI_SUCCESS;
+        }
+        o = json_object_new_object();
+        if (!o || json_add_string(o, "task_id", id) < 0)
+                return complain_oom();
+        return print_json(o);
+}
+
+static int say_it_goes_on(const Progress *p, const char *why) {
+        if (isempty(p->task_id))
+                return complain(
+                        CLI_UNREACHABLE,
+                        "%s, and no answer yet. The coordinator may have taken the task or not.",
+                        why);
+        return complain(CLI_TIMEOUT, "%s; task %s goes on: fastworker wait --task-id %s", why,
+                        p->task_id, p->task_id);
+}
+
+static int submit_and_wait(fastworker_client *c, const fastworker_submission *s,
+                           uint64_t deadline) {
+        Progress p = {};
+        int r, status, sig = 0;
+
+        (void) fastworker_on_accepted(c, on_accepted, &p);
+        (void) fastworker_on_result(c, on_result, &p);
+        r = session_hold_signals();
+        if (r != 0)
+                return r;
+        r = fastworker_submit_async(c, s);
+        if (r < 0)
+                return session_failed(c, r);
+
+        while (!p.result && fastworker_client_get_pending(c) > 0) {
+                r = session_turn(c, -1, deadline, &sig);
+                if (p.result)
+                        break;
+                if (r == -EINTR) {
+                        (void) say_it_goes_on(&p, "interrupted");
+                        return CLI_SIGNAL + sig;
+                }
+                if (r == -ETIMEDOUT)
+                        return say_it_goes_on(&p, "not finished in time");
+                if (r < 0)
+                        return session_failed(c, r);
+        }
+        if (!p.result)
+                return complain_oom();
+        status = show_result(p.result, s->name);
+        fastworker_result_free(p.result);
+        return status;
+}
+
+int verb_submit(int argc, char *argv[]) {
+        _cleanup_client_ fastworker_client *c = NULL;
+        _cleanup_free_ char *arguments = NULL;
+        fastworker_submission s;
+        uint64_t timeout, deadline;
+        int r;
+
+        r = parse_options(&usage, argc, argv);
+        if (r <= 0)
+                return r < 0 ? CLI_USAGE : CLI_SUCCESS;
+        if (!arg_task_name)
+                return complain(CLI_USAGE, "--task-name is missing: fastworker submit %s",
+                                usage.synopsis);
+        r = make_arguments(&arg_args, arg_kwargs, &arguments);
+        words_done(&arg_args);
+        if (r != 0)
+                return r;
+        r = session_timeout(TIMEOUT_RESULT_USEC, &timeout);
+        if (r != 0)
+                return r;
+
+        deadline = session_deadline(timeout);
+        r = session_connect(timeout, &c);
+        if (r != 0)
+                return r;
+        s = (fastworker_submission){ .name = arg_task_name,
+                                     .arguments = arguments,
+                                     .priority = arg_priority,
+                                     .key = arg_key };
+        return arg_non_blocking ? submit_only(c, &s) : submit_and_wait(c, &s, deadline);
+}

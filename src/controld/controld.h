@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The coordinator as a whole: one member a module. Only the files that join modules include this. */
+
+#include <systemd/sd-event.h>
+
+#include "conf.h"
+#include "endpoint.h"
+#include "held.h"
+#include "local-worker.h"
+#include "notify.h"
+#include "queue.h"
+#include "results.h"
+#include "settings.h"
+#include "worker.h"
+#include "zmq-util.h"
+
+typedef struct Controld Controld;
+
+typedef struct Counters {
+        uint64_t submitted, succeeded, failed, cancelled, requeued, results_refused;
+} Counters;
+
+struct Controld {
+        sd_event *event;
+        Settings *settings;
+        Conf *conf;
+        Notify *notify;
+        char instance[33]; /* random, new at each start: tells peers that this is another process */
+        uint64_t started_usec, grace_until_usec; /* CLOCK_MONOTONIC */
+        bool stopping, announced, tick_was_late;
+        uint64_t stop_until_usec, cleaned_usec; /* CLOCK_MONOTONIC */
+        int argc;                               /* for reloads */
+        char **argv;
+        char *reload_error;        /* of the last reload, until one succeeds; or NULL */
+        char *runtime_directory;   /* of the private socket, or NULL */
+        uint64_t inherited_nofile; /* soft limit at the start; children get it back */
+
+        void *tcp_context, *local_context; /* unix sockets have I/O threads of their own */
+        Endpoint *endpoints[2 * _ENDPOINT_ROLE_MAX];
+        size_t n_endpoints;
+
+        TaskTable tasks;
+        TaskType *types;
+        Queue queue;
+        WorkerRegistry workers;
+        Results results;
+        PeerList dirty; /* peers with results to be pushed at the end of this turn */
+        Held held;
+        LocalWorker *local;
+        sd_event_source *probe, *tick, *turn_end, *grace;
+        Counters counters;
+        WireOut out; /* scratch for whatever is sent next */
+};

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+
+/* CANCEL: a waiting task ends at once; for a running one its worker is asked, and the answer says so. */
+
+#include "controld.h"
+#include "lease.h"
+#include "log.h"
+#include "ops.h"
+
+static int reply(Controld *c, const Request *r, const Task *t, WireCancel outcome) {
+        wire_begin(&c->out, WIRE_CANCELLED, &r->message.correlation);
+        wire_put_task_id(&c->out, &t->id);
+        wire_put_string(&c->out, wire_cancel_to_string(outcome));
+        wire_put_string(&c->out, task_state_to_string(t->state));
+        return request_reply(r);
+}
+
+/* If this is not delivered the lease ends with its worker, and the task is cancelled then. */
+static void ask_worker(Controld *c, const Task *t) {
+        if (!t->worker->peer)
+                return;
+        wire_begin(&c->out, WIRE_REVOKE, NULL);
+        wire_put_task_id(&c->out, &t->id);
+        wire_put_number(&c->out, t->attempt);
+        (void) peer_send(t->worker->peer, &c->out);
+}
+
+int op_cancel(Controld *c, const Request *r) {
+        static const char text[] = "cancelled before it began";
+        const TaskEnd end = { .state = TASK_CANCELLED,
+                              .error = { (char *) text, sizeof(text) - 1 } };
+        TaskId id = wire_get_task_id(&r->message.fields[0]);
+        Task *t = task_find(&c->tasks, &id);
+
+        if (!t || (task_state_is_terminal(t->state) && !results_access(&c->results, t)))
+                return request_refuse(r, WIRE_ERROR_UNKNOWN_TASK,
+                                      "this task is expired or unknown");
+        if (task_state_is_terminal(t->state))
+                return reply(c, r, t, WIRE_CANCEL_FINISHED);
+        if (t->worker) {
+                t->cancel_asked = true;
+                ask_worker(c, t);
+                return reply(c, r, t, WIRE_CANCEL_STOPPING);
+        }
+        if (task_end(c, t, &end) < 0) {
+                log_oom();
+                return request_refuse(r, WIRE_ERROR_INTERNAL,
+                                      "out of memory: the task was not cancelled");
+        }
+        return reply(c, r, t, WIRE_CANCEL_CANCELLED);
+}

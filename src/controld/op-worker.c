@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What registered subworkers say: they live, have room, began, ended or hand back tasks, drain, leave. */
+
+#include <inttypes.h>
+
+#include "controld.h"
+#include "lease.h"
+#include "log.h"
+#include "message-ids.h"
+#include "ops.h"
+#include "time-util.h"
+#include "worker-care.h"
+
+#define PROBE_DELAY_USEC (100 * USEC_PER_MSEC)
+
+/* The sender as a registered worker; else refuses and returns NULL. */
+static Worker *sender(const Request *r) {
+        Peer *p = endpoint_find_peer(r->endpoint, &r->routing);
+
+        if (!p || !p->worker) {
+                request_refuse(r, WIRE_ERROR_NOT_REGISTERED, "%s: register first",
+                               wire_verb_to_string(r->message.verb));
+                return NULL;
+        }
+        worker_seen(p->worker);
+        return p->worker;
+}
+
+static int acknowledge(Controld *c, const Request *r) {
+        wire_begin(&c->out, WIRE_ACK, &r->message.correlation);
+        return request_reply(r);
+}
+
+int op_heartbeat(Controld *c, const Request *r) {
+        return sender(r) ? acknowledge(c, r) : 0;
+}
+
+int op_capacity(Controld *c, const Request *r) {
+        Worker *w = sender(r);
+
+        if (w)
+                w->capacity = (uint32_t) MIN(wire_get_number(&r->message.fields[0]),
+                                             (uint64_t) WORKER_CAPACITY_MAX);
+        return 0;
+}
+
+/* A time by the worker's clock, which need not agree with ours: kept between creation and now. */
+static uint64_t sane_start(const Task *t, uint64_t usec) {
+        uint64_t now = now_usec(CLOCK_REALTIME);
+
+        return usec == 0 ? 0 : CLAMP(usec, t->created_usec, MAX(now, t->created_usec));
+}
+
+int op_started(Controld *c, const Request *r) {
+        Worker *w = sender(r);
+
+        for (size_t i = 0; w && i < r->message.n_groups; i++) {
+                const struct iovec *g = wire_group(&r->message, i);
+                TaskId id = wire_get_task_id(&g[0]);
+                Task *t = lease_find(c, w, &id, wire_get_number(&g[1]));
+
+                if (!t || t->state != TASK_ASSIGNED)
+                        continue;
+                task_set_state(&c->tasks, t, TASK_RUNNING);
+                t->started_usec = sane_start(t, wire_get_number(&g[2]));
+        }
+        return 0;
+}
+
+/* Results that a worker sends for leases that it does not hold: one line a message. */
+static void log_stale(Controld *c, const Worker *w, size_t n, const TaskId *first) {
+        char text[TASK_ID_TEXT_LENGTH + 1];
+
+        c->counters.results_refused += n;
+        task_id_to_text(first, text);
+        log_event(
+                LOG_NOTICE, 0,
+                LOG_FIELDS(.message_id = MESSAGE_RESULT_REFUSED, .task_id = text,
+                           .worker_id = w->id),
+                "Subworker %s reports the end of %zu task%s that it does not hold (any more), ignoring; the "
+                "first is %s.",
+                w->id, n, n == 1 ? "" : "s", text);
+}
+
+/* A result that comes again, as its ACK was lost. */
+static bool is_repeated(Controld *c, const Worker *w, const TaskId *id, uint64_t attempt) {
+        const Task *t = task_find(&c->tasks, id);
+        const char *by = t ? task_last_worker(t) : NULL;
+
+        return by && streq(by, w->id) && t->attempt == attempt;
+}
+
+static TaskState state_after(WireOutcome outcome) {
+        switch (outcome) {
+        case WIRE_OUTCOME_SUCCESS:
+                return TASK_SUCCESS;
+        case WIRE_OUTCOME_CANCELLED:
+                return TASK_CANCELLED;
+        default:
+                return TASK_FAILURE;
+        }
+}
+
+/* A result that is too long to keep fails its task, with a text that says so. */
+static void limit_result(const Controld *c, TaskEnd *end, char *text, size_t size) {
+        uint64_t max = c->settings->max_result_bytes;
+
+        if (end->result.iov_len <= max)
+                return;
+        (void) snprintf(text, size,
+                        "the result has %zu bytes; at most %" PRIu64 " are kept (MaxResultBytes=)",
+                        end->result.iov_len, max);
+        *end = (TaskEnd){ .state = TASK_FAILURE,
+                          .error = { text, strlen(text) },
+                          .started_usec = end->started_usec };
+}
+
+/* Returns 1, 0 if the worker does not hold the lease, or -ENOMEM. */
+static int end_one(Controld *c, Worker *w, const struct iovec *g, const TaskId *id) {
+        uint64_t attempt = wire_get_number(&g[1]);
+        WireOutcome outcome = wire_get_outcome(&g[2]);
+        Task *t = lease_find(c, w, id, attempt);
+        TaskEnd end = { .state = state_after(outcome) };
+        char text[160];
+        int r;
+
+        if (!t)
+                return is_repeated(c, w, id, attempt) ? 1 : 0;
+        if (outcome == WIRE_OUTCOME_SUCCESS)
+                end.result = g[3];
+        else
+                end.error = g[4];
+        end.started_usec = sane_start(t, wire_get_number(&g[5]));
+        limit_result(c, &end, text, sizeof(text));
+        r = task_end(c, t, &end);
+        return r < 0 ? r : 1;
+}
+
+int op_done(Controld *c, const Request *r) {
+        Worker *w = sender(r);
+        size_t n_stale = 0;
+        TaskId first = {};
+
+        for (size_t i = 0; w && i < r->message.n_groups; i++) {
+                const struct iovec *g = wire_group(&r->message, i);
+                TaskId id = wire_get_task_id(&g[0]);
+                int k = end_one(c, w, g, &id);
+
+                /* Without an ACK the worker keeps the results and sends them again. */
+                if (k < 0) {
+                        log_oom();
+                        return request_refuse(r, WIRE_ERROR_INTERNAL,
+                                              "out of memory: send this again later");
+                }
+                if (k == 0 && n_stale++ == 0)
+                        first = id;
+        }
+        if (n_stale > 0)
+                log_stale(c, w, n_stale, &first);
+        return w ? acknowledge(c, r) : 0;
+}
+
+int op_release(Controld *c, const Request *r) {
+        Worker *w = sender(r);
+
+        for (size_t i = r->message.n_groups; w && i > 0; i--) {
+                const struct iovec *g = wire_group(&r->message, i - 1);
+                TaskId id = wire_get_task_id(&g[0]);
+                Task *t = lease_find(c, w, &id, wire_get_number(&g[1]));
+
+                if (t)
+                        lease_return(c, t);
+        }
+        return w ? acknowledge(c, r) : 0;
+}
+
+int op_drain(Controld *c, const Request *r) {
+        Worker *w = sender(r);
+
+        if (!w)
+                return 0;
+        if (w->state == WORKER_ACTIVE) {
+                w->state = WORKER_DRAINING;
+                log_event(LOG_INFO, 0, LOG_FIELDS(.worker_id = w->id),
+                          "Subworker %s drains, it holds %" PRIu32 " task%s.", w->id, w->n_leased,
+                          w->n_leased == 1 ? "" : "s");
+        }
+        return acknowledge(c, r);
+}
+
+int op_goodbye(Controld *c, const Request *r) {
+        Worker *w = sender(r);
+
+        if (!w)
+                return 0;
+        worker_deactivate(c, w, WORKER_LEFT);
+        return acknowledge(c, r);
+}
+
+/* A ROUTER does not say which peer left, but it refuses to send to one that did. */
+static int on_probe(sd_event_source *s, uint64_t usec, void *userdata) {
+        Controld *c = userdata;
+        Worker *w, *next;
+
+        HASH_ITER(hh, c->workers.workers, w, next) {
+                if (!w->peer || w->lost_usec > 0)
+                        continue;
+                wire_begin(&c->out, WIRE_PING, NULL);
+                if (peer_send(w->peer, &c->out) == -EHOSTUNREACH)
+                        worker_lost_connection(w);
+        }
+        return 0;
+}
+
+void op_worker_probe_later(Controld *c) {
+        int r;
+
+        if (c->probe) {
+                int enabled;
+
+                /* One that is pending serves for this connection, too. */
+                if (sd_event_source_get_enabled(c->probe, &enabled) >= 0 && enabled != SD_EVENT_OFF)
+                        return;
+                r = sd_event_source_set_time_relative(c->probe, PROBE_DELAY_USEC);
+                if (r >= 0)
+                        r = sd_event_source_set_enabled(c->probe, SD_EVENT_ONESHOT);
+        } else
+                r = sd_event_add_time_relative(c->event, &c->probe, CLOCK_MONOTONIC,
+                                               PROBE_DELAY_USEC, 10 * USEC_PER_MSEC, on_probe, c);
+        if (r < 0)
+                log_warning_errno(
+                        r,
+                        "Could not arm the probe of subworkers, waiting for their heartbeats: %m");
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The handlers of requests, a family a file. A handler answers the request, also with a refusal, and returns
+ * 0; it returns < 0 only if the daemon itself is broken. */
+
+#include "endpoint.h"
+
+typedef int (*OpHandler)(Controld *c, const Request *r);
+
+/* NULL if the role does not serve the verb. */
+OpHandler op_handler(EndpointRole role, WireVerb verb);
+
+/* op-submit.c */
+int op_submit(Controld *c, const Request *r);
+
+/* op-wait.c */
+int op_wait(Controld *c, const Request *r);
+int op_forget(Controld *c, const Request *r);
+/* The client is gone: it waits for nothing any more. */
+void op_wait_drop_all(Controld *c, Peer *p);
+/* Sends every result that somebody waits for. */
+void op_wait_flush(Controld *c);
+
+/* op-cancel.c */
+int op_cancel(Controld *c, const Request *r);
+
+/* op-query.c: tasks */
+int op_status(Controld *c, const Request *r);
+int op_list(Controld *c, const Request *r);
+int op_queues(Controld *c, const Request *r);
+
+/* op-overview.c: the whole */
+int op_ping(Controld *c, const Request *r);
+int op_hello(Controld *c, const Request *r);
+int op_discover(Controld *c, const Request *r);
+int op_workers(Controld *c, const Request *r);
+int op_types(Controld *c, const Request *r);
+int op_stats(Controld *c, const Request *r);
+
+/* op-register.c, op-worker.c */
+int op_register(Controld *c, const Request *r);
+int op_heartbeat(Controld *c, const Request *r);
+int op_capacity(Controld *c, const Request *r);
+int op_started(Controld *c, const Request *r);
+int op_done(Controld *c, const Request *r);
+int op_release(Controld *c, const Request *r);
+int op_drain(Controld *c, const Request *r);
+int op_goodbye(Controld *c, const Request *r);
+
+/* A connection to a worker endpoint broke: looks soon whose it was. */
+void op_worker_probe_later(Controld *c);

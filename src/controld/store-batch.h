@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Changes on their way to a database: copied into large chunks of memory, closed into batches, and merged to
+ * what they amount to. No I/O, no locks: a batch is filled by the event loop, and read by the writer once
+ * it was closed; the loop frees it. */
+
+#include "store.h"
+
+typedef enum StoreChangeKind {
+        STORE_CHANGE_SUBMIT,
+        STORE_CHANGE_UPDATE,
+        STORE_CHANGE_FORGET, /* only task.sequence is set */
+        STORE_CHANGE_TYPE,   /* only task.name is set */
+} StoreChangeKind;
+
+typedef struct StoreChange {
+        struct StoreChange *next;
+        StoreChangeKind kind;
+        StoreTask task; /* all it points to lies behind it */
+} StoreChange;
+
+typedef struct StoreChunk StoreChunk;
+
+typedef struct StoreBatch {
+        struct StoreBatch *next;
+        uint64_t ticket;
+        StoreChange *first, *last;
+        StoreChunk *chunk; /* in which it ends */
+        size_t bytes, submit_bytes;
+        uint32_t n_changes, n_submits;
+        bool is_urgent;
+        bool is_refused; /* its submits count as if they had never been; set by the writer */
+} StoreBatch;
+
+/* The loop's side. */
+typedef struct StoreBatches {
+        StoreChunk *first_chunk, *last_chunk;
+        StoreBatch *oldest, *newest; /* closed and not released */
+        StoreBatch *open;
+        uint64_t last_ticket;
+        size_t bytes;
+} StoreBatches;
+
+/* -ENOMEM: nothing was added. */
+int store_batches_add(StoreBatches *b, StoreChangeKind kind, const StoreTask *tasks, size_t n);
+/* Returns NULL if nothing was added since the last one. It is not linked to the one before it yet: that is
+ * left to the caller, who shares the list with the writer: store_batches_link(). */
+StoreBatch *store_batches_close(StoreBatches *b);
+void store_batches_link(StoreBatches *b, StoreBatch *batch);
+/* Frees what the batches up to this ticket hold. */
+void store_batches_release(StoreBatches *b, uint64_t ticket);
+void store_batches_done(StoreBatches *b);
+
+/* What a group of batches amounts to. */
+typedef struct StoreMergedTask {
+        uint64_t sequence;
+        bool forget;             /* first of all, if the store has it */
+        const StoreTask *submit; /* then this, */
+        const StoreTask *update; /* then this */
+} StoreMergedTask;
+
+typedef struct StoreMerge {
+        StoreMergedTask *tasks;
+        uint32_t *index; /* 1 + place in `tasks`, by a hash of the sequence */
+        const char **types;
+        size_t n, n_types, n_allocated, n_index;
+} StoreMerge;
+
+/* Merges the batches from `first` to `last`; the result borrows them. -ENOMEM */
+int store_merge(StoreMerge *m, const StoreBatch *first, const StoreBatch *last);
+void store_merge_done(StoreMerge *m);

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <assert.h>
+
+#include "task.h"
+#include "time-util.h"
+
+/* Only keys that are not ids themselves need an index; they are rare. */
+typedef struct KeyEntry {
+        UT_hash_handle hh;
+        Task *task;
+        char key[];
+} KeyEntry;
+
+static KeyEntry *key_free(TaskTable *table, KeyEntry *k) {
+        HASH_DEL(table->keys, k);
+        free(k);
+        return NULL;
+}
+
+int task_new(TaskTable *table, const TaskSpec *spec, Task **ret) {
+        Task *t;
+
+        if (task_find(table, &spec->id))
+                return -EEXIST;
+
+        t = malloc(sizeof(*t) + spec->arguments_size + spec->options_size);
+        if (!t)
+                return -ENOMEM;
+        *t = (Task){
+                .id = spec->id,
+                .type = spec->type,
+                .priority = (uint8_t) spec->priority,
+                .state = TASK_PENDING,
+                .created_usec = now_usec(CLOCK_REALTIME),
+                .arguments_size = (uint32_t) spec->arguments_size,
+                .options_size = (uint32_t) spec->options_size,
+        };
+        if (spec->arguments_size > 0)
+                memcpy(t->payload, spec->arguments, spec->arguments_size);
+        if (spec->options_size > 0)
+                memcpy(t->payload + spec->arguments_size, spec->options, spec->options_size);
+
+        HASH_ADD(hh, table->tasks, id, sizeof(t->id), t);
+        if (!t->hh.tbl) {
+                free(t);
+                return -ENOMEM;
+        }
+        table->by_state[t->state]++;
+        table->payload_bytes += spec->arguments_size + spec->options_size;
+        *ret = t;
+        return 0;
+}
+
+uint64_t task_payload_bytes(const Task *t) {
+        return (uint64_t) t->arguments_size + t->options_size + t->result_size + t->error_size;
+}
+
+Task *task_free(TaskTable *table, Task *t) {
+        if (!t)
+                return NULL;
+        assert(!t->waiters);
+        if (t->key)
+                t->key = key_free(table, t->key);
+        table->by_state[t->state]--;
+        table->payload_bytes -= task_payload_bytes(t);
+        HASH_DEL(table->tasks, t);
+        free(t->end);
+        free(t);
+        return NULL;
+}
+
+Task *task_find(const TaskTable *table, const TaskId *id) {
+        Task *t;
+
+        HASH_FIND(hh, table->tasks, id, sizeof(*id), t);
+        return t;
+}
+
+int task_add_key(TaskTable *table, Task *t, const char *key, size_t size) {
+        KeyEntry *k = malloc(sizeof(*k) + size);
+
+        if (!k)
+                return -ENOMEM;
+        k->task = t;
+        memcpy(k->key, key, size);
+        HASH_ADD_KEYPTR(hh, table->keys, k->key, size, k);
+        if (!k->hh.tbl) {
+                free(k);
+                return -ENOMEM;
+        }
+        t->key = k;
+        return 0;
+}
+
+Task *task_find_by_key(const TaskTable *table, const char *key, size_t size) {
+        KeyEntry *k;
+
+        HASH_FIND(hh, table->keys, key, size, k);
+        return k ? k->task : NULL;
+}
+
+void task_set_state(TaskTable *table, Task *t, TaskState state) {
+        assert(task_state_may_become(t->state, state));
+        table->by_state[t->state]--;
+        table->by_state[state]++;
+        t->state = (uint8_t) state;
+        if (task_state_is_terminal(state)) {
+                t->completed_usec = now_usec(CLOCK_REALTIME);
+                t->ended_monotonic_usec = now_usec(CLOCK_MONOTONIC);
+        }
+}
+
+int task_set_end(TaskTable *table, Task *t, const void *result, size_t result_size,
+                 const char *error, size_t error_size, const char *worker_id) {
+        size_t id_size = worker_id ? strlen(worker_id) + 1 : 1;
+        char *end = malloc(result_size + error_size + id_size);
+
+        if (!end)
+                return -ENOMEM;
+        if (result_size > 0)
+                memcpy(end, result, result_size);
+        if (error_size > 0)
+                memcpy(end + result_size, error, error_size);
+        memcpy(end + result_size + error_size, worker_id ? worker_id : "", id_size);
+
+        table->payload_bytes -= task_payload_bytes(t);
+        free(t->end);
+        t->end = end;
+        t->result_size = (uint32_t) result_size;
+        t->error_size = (uint32_t) error_size;
+        table->payload_bytes += task_payload_bytes(t);
+        return 0;
+}
+
+const char *task_last_worker(const Task *t) {
+        const char *id = t->end ? t->end + t->result_size + t->error_size : NULL;
+
+        return id && id[0] ? id : NULL;
+}
+
+void task_table_done(TaskTable *table) {
+        Task *t, *next;
+
+        HASH_ITER(hh, table->tasks, t, next)
+                task_free(table, t);
+}

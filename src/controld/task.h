@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The task record and the table of all tasks by id. Memory is the authority while the daemon runs; a record
+ * is kept small because a million of them may wait. */
+
+#include <sys/queue.h>
+
+#include "hash.h"
+#include "task-id.h"
+#include "task-state.h"
+
+typedef struct Task Task;
+typedef struct TaskType TaskType;
+typedef struct Waiter Waiter;
+typedef struct Worker Worker;
+
+typedef TAILQ_HEAD(TaskList, Task) TaskList;
+
+struct Task {
+        UT_hash_handle hh;
+        TAILQ_ENTRY(Task) link; /* one of: a queue, a worker's leases, the results by last access */
+        TAILQ_ENTRY(Task) by_age; /* the results by completion; else unused */
+        TaskId id;
+        TaskType *type;
+        Worker *worker;  /* who holds the lease; after the end NULL */
+        Waiter *waiters; /* clients that want the result pushed */
+        union {
+                uint64_t sequence; /* until the end: place in the queue, smaller is older */
+                uint64_t ended_monotonic_usec; /* after it: what the time to live counts from */
+        };
+        uint64_t created_usec, started_usec, completed_usec; /* CLOCK_REALTIME, 0: not yet */
+        struct KeyEntry *key; /* in the index of keys; NULL for most */
+        char *end;            /* result bytes, then error text, then the last worker's id and NUL */
+        uint32_t arguments_size, options_size, result_size, error_size;
+        uint32_t attempt; /* the lease's fencing token, counted from 1 */
+        uint8_t state;    /* TaskState */
+        uint8_t priority; /* TaskPriority */
+        bool cancel_asked;
+        bool is_held;   /* only while a worker registers: it named this lease */
+        char payload[]; /* arguments, then options */
+};
+
+/* All tasks, and how many there are in each state. */
+typedef struct TaskTable {
+        Task *tasks;
+        uint64_t by_state[_TASK_STATE_MAX];
+        uint64_t payload_bytes; /* arguments, options and results */
+        struct KeyEntry *keys;
+} TaskTable;
+
+typedef struct TaskSpec {
+        TaskType *type;
+        TaskPriority priority;
+        TaskId id;
+        const void *arguments, *options;
+        size_t arguments_size, options_size;
+} TaskSpec;
+
+/* A new task in state pending, entered in the table. -ENOMEM; -EEXIST if the id is taken. */
+int task_new(TaskTable *table, const TaskSpec *spec, Task **ret);
+/* Takes it out of the table. It must stand in no list and have no waiters. Returns NULL. */
+Task *task_free(TaskTable *table, Task *t);
+Task *task_find(const TaskTable *table, const TaskId *id);
+
+/* Remembers that `key` made this task, until it is freed. -ENOMEM. */
+int task_add_key(TaskTable *table, Task *t, const char *key, size_t size);
+Task *task_find_by_key(const TaskTable *table, const char *key, size_t size);
+
+/* Asserts that the change is legal. */
+void task_set_state(TaskTable *table, Task *t, TaskState state);
+
+/* Keeps what an ended task leaves. -ENOMEM (nothing changed). */
+int task_set_end(TaskTable *table, Task *t, const void *result, size_t result_size,
+                 const char *error, size_t error_size, const char *worker_id);
+
+static inline const char *task_arguments(const Task *t) {
+        return t->payload;
+}
+static inline const char *task_options(const Task *t) {
+        return t->payload + t->arguments_size;
+}
+static inline const char *task_result(const Task *t) {
+        return t->end ? t->end : "";
+}
+static inline const char *task_error(const Task *t) {
+        return t->end ? t->end + t->result_size : "";
+}
+/* Of arguments, options, result and error. */
+uint64_t task_payload_bytes(const Task *t);
+
+/* The id of the worker that ended it, or NULL. */
+const char *task_last_worker(const Task *t);
+
+void task_table_done(TaskTable *table);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <stdio.h>
+
+#include "call.h"
+#include "time-util.h"
+
+/* A result buffer that grew larger than this is not kept for the next call. */
+#define BUFFER_KEEP_MAX (256U * 1024U)
+
+struct Call {
+        struct fastworker_call public; /* first: a fastworker_call * is a Call * */
+        size_t result_max;
+        CallLog log;
+        void *userdata;
+
+        uint64_t seq;
+        uint64_t attempt;
+        char task_id[TASK_ID_TEXT_LENGTH + 1];
+        char name[RUNNER_NAME_MAX + 1];
+        const char *arguments;
+        size_t arguments_size;
+
+        char *buffer; /* the result */
+        size_t size, allocated;
+        bool has_result, refused_result;
+        char *error;
+};
+
+static const char null_result[] = "null";
+
+static const char *op_task_id(const fastworker_call *call) {
+        return ((const Call *) call)->task_id;
+}
+
+static const char *op_task_name(const fastworker_call *call) {
+        return ((const Call *) call)->name;
+}
+
+static uint32_t op_attempt(const fastworker_call *call) {
+        return (uint32_t) MIN(((const Call *) call)->attempt, (uint64_t) UINT32_MAX);
+}
+
+static const char *op_arguments(const fastworker_call *call, size_t *ret_size) {
+        const Call *c = (const Call *) call;
+
+        if (ret_size)
+                *ret_size = c->arguments_size;
+        return c->arguments;
+}
+
+/* The longest part of the text that fits and does not end within a UTF-8 sequence. */
+static size_t cut_text(const char *text, size_t max) {
+        size_t n = strnlen(text, max + 1);
+
+        if (n <= max)
+                return n;
+        n = max;
+        while (n > 0 && ((unsigned char) text[n] & 0xc0) == 0x80)
+                n--;
+        return n;
+}
+
+static int op_set_error(fastworker_call *call, const char *text) {
+        Call *c = (Call *) call;
+        char *copy;
+
+        if (!text)
+                text = "";
+        copy = strndup(text, cut_text(text, RUNNER_TEXT_MAX));
+        if (!copy)
+                return -ENOMEM;
+        free(c->error);
+        c->error = copy;
+        return -EIO;
+}
+
+static int op_set_result(fastworker_call *call, const char *json, size_t size) {
+        Call *c = (Call *) call;
+
+        if (size > c->result_max) {
+                char text[128];
+
+                (void) snprintf(text, sizeof(text),
+                                "result of %zu bytes is over the limit of %zu bytes", size,
+                                c->result_max);
+                (void) op_set_error(call, text);
+                c->refused_result = true;
+                return -EMSGSIZE;
+        }
+        if (size > c->allocated) {
+                char *p = realloc(c->buffer, size);
+
+                if (!p)
+                        return -ENOMEM;
+                c->buffer = p;
+                c->allocated = size;
+        }
+        if (size > 0)
+                memcpy(c->buffer, json, size);
+        c->size = size;
+        c->has_result = true;
+        c->refused_result = false;
+        return 0;
+}
+
+static void op_log(fastworker_call *call, int priority, const char *format, va_list ap)
+        _printf_(3, 0);
+
+static void op_log(fastworker_call *call, int priority, const char *format, va_list ap) {
+        Call *c = (Call *) call;
+        _cleanup_free_ char *text = NULL;
+        int n;
+
+        n = vasprintf(&text, format, ap);
+        if (n < 0) {
+                text = NULL;
+                return;
+        }
+        c->log(c->seq, priority & 7, text, cut_text(text, RUNNER_TEXT_MAX), c->userdata);
+}
+
+static const struct fastworker_call_ops ops = {
+        .abi = FASTWORKER_TASK_ABI,
+        .task_id = op_task_id,
+        .task_name = op_task_name,
+        .attempt = op_attempt,
+        .arguments = op_arguments,
+        .set_result = op_set_result,
+        .set_error = op_set_error,
+        .log = op_log,
+};
+
+static void begin(Call *c, const RunnerMessage *m) {
+        c->seq = m->seq;
+        c->attempt = m->attempt;
+        task_id_to_text(&m->task_id, c->task_id);
+        memcpy(c->name, m->name.iov_base, m->name.iov_len);
+        c->name[m->name.iov_len] = '\0';
+        c->arguments = m->payload;
+        c->arguments_size = m->payload_size;
+
+        if (c->allocated > BUFFER_KEEP_MAX) {
+                free(c->buffer);
+                c->buffer = NULL;
+                c->allocated = 0;
+        }
+        c->size = 0;
+        c->has_result = c->refused_result = false;
+        free(c->error);
+        c->error = NULL;
+}
+
+/* The text of a failure for which the function gave none. */
+static void describe_failure(Call *c, int r) {
+        char text[128];
+
+        if (r < 0)
+                (void) snprintf(text, sizeof(text), "%s", strerror(-r));
+        else
+                (void) snprintf(text, sizeof(text), "returned %d", r);
+        (void) op_set_error(&c->public, text);
+}
+
+void call_run(Call *c, fastworker_function function, const RunnerMessage *m, CallResult *ret) {
+        int r;
+
+        begin(c, m);
+        *ret = (CallResult){ .started_usec = now_usec(CLOCK_REALTIME) };
+        if (function)
+                r = function(&c->public);
+        else
+                r = op_set_error(&c->public, "no module of this runner defines the task");
+        ret->completed_usec = MAX(now_usec(CLOCK_REALTIME), ret->started_usec);
+
+        ret->success = r == 0 && !c->refused_result;
+        if (ret->success) {
+                ret->payload = c->has_result ? c->buffer : null_result;
+                ret->size = c->has_result ? c->size : strlen(null_result);
+                return;
+        }
+        if (!c->error)
+                describe_failure(c, r);
+        ret->payload = c->error ? c->error : "";
+        ret->size = strlen(ret->payload);
+}
+
+int call_new(size_t result_max, CallLog log, void *userdata, Call **ret) {
+        Call *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return -ENOMEM;
+        c->public.ops = &ops;
+        c->result_max = result_max;
+        c->log = log;
+        c->userdata = userdata;
+        *ret = c;
+        return 0;
+}
+
+Call *call_free(Call *c) {
+        if (!c)
+                return NULL;
+        free(c->buffer);
+        free(c->error);
+        free(c);
+        return NULL;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* One call of a task function: what the function sees through <fastworker/task.h>, and what it gives back. */
+
+#include <fastworker/task.h>
+
+#include "macro.h"
+#include "runner-wire.h"
+
+typedef struct Call Call;
+
+/* Where messages of tasks go. */
+typedef void (*CallLog)(uint64_t seq, int priority, const char *text, size_t size, void *userdata);
+
+typedef struct CallResult {
+        bool success;
+        uint64_t started_usec, completed_usec; /* CLOCK_REALTIME */
+        const char *payload;                   /* result or error text; lives until the next call */
+        size_t size;
+} CallResult;
+
+/* Results of more than `result_max` bytes are refused. */
+int call_new(size_t result_max, CallLog log, void *userdata, Call **ret);
+Call *call_free(Call *c);
+DEFINE_CLEANUP_FUNC(Call *, call_free);
+
+/* Calls `function` (NULL: there is none of this name, which is a failure) for a RUN message. */
+void call_run(Call *c, fastworker_function function, const RunnerMessage *m, CallResult *ret);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+
+/* fastworker-runner: the process in which task functions run. Started by fastworker-subworkerd with a socket
+ * as descriptor 3; the files on the command line are the modules to load. Whatever a task does to this
+ * process, the worst is that it ends. */
+
+#include "config.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+
+#include "module.h"
+#include "parse-util.h"
+#include "runner-wire.h"
+#include "serve.h"
+#include "wire.h"
+
+static uint64_t arg_max_result_bytes = WIRE_PAYLOAD_MAX;
+
+static void help(void) {
+        printf("fastworker-runner [--max-result-bytes=N] MODULE.so...\n"
+               "Runs tasks for fastworker-subworkerd, which starts it with a socket as descriptor %d.\n",
+               RUNNER_FD);
+}
+
+/* Returns 1 to go on, 0 when done, or -errno. */
+static int parse_argv(int argc, char *argv[]) {
+        enum { OPTION_MAX_RESULT = 256, OPTION_HELP, OPTION_VERSION };
+        static const struct option options[] = {
+                { "max-result-bytes", required_argument, NULL, OPTION_MAX_RESULT },
+                { "help", no_argument, NULL, OPTION_HELP },
+                { "version", no_argument, NULL, OPTION_VERSION },
+                {},
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
+                switch (c) {
+                case OPTION_MAX_RESULT:
+                        if (parse_bytes(optarg, 1, WIRE_PAYLOAD_MAX, &arg_max_result_bytes) < 0) {
+                                fprintf(stderr, "--max-result-bytes=%s: not a size from 1 to 64M\n",
+                                        optarg);
+                                return -EINVAL;
+                        }
+                        break;
+                case OPTION_HELP:
+                        help();
+                        return 0;
+                case OPTION_VERSION:
+                        printf("fastworker-runner %s\n", PACKAGE_VERSION);
+                        return 0;
+                default:
+                        return -EINVAL;
+                }
+        return 1;
+}
+
+static int check_socket(void) {
+        int type;
+        socklen_t size = sizeof(type);
+
+        if (getsockopt(RUNNER_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
+            type != SOCK_SEQPACKET) {
+                fprintf(stderr,
+                        "fastworker-runner: descriptor %d is no SOCK_SEQPACKET socket: "
+                        "this program is started by fastworker-subworkerd\n",
+                        RUNNER_FD);
+                return -ENOTSOCK;
+        }
+        return fcntl(RUNNER_FD, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
+}
+
+/* What runs ends with the daemon that would report it. Between two tasks the end of the socket says the same,
+ * and if the daemon has died before this call, the socket has ended already. */
+static void follow_parent(void) {
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+static void on_signal(int sig) {}
+
+/* A service manager or a terminal may signal the runner along with the daemon. How long a task may still
+ * run is the daemon's decision, so the runner stays. A handler, unlike SIG_IGN, is not inherited by
+ * programs that a task starts. */
+static void survive_signals(void) {
+        static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+        struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                (void) sigaction(signals[i], &action, NULL);
+}
+
+static int load(Modules *modules, char **files) {
+        int r;
+
+        STRV_FOREACH(file, files) {
+                _cleanup_free_ char *error = NULL;
+
+                r = modules_load(modules, *file, &error);
+                if (r < 0) {
+                        (void) serve_refusal(RUNNER_FD, error ? error : strerror(-r));
+                        return r;
+                }
+        }
+        if (modules_count(modules) == 0) {
+                (void) serve_refusal(RUNNER_FD, "no task modules were given");
+                return -ENODATA;
+        }
+        return 0;
+}
+
+int main(int argc, char *argv[]) {
+        _cleanup_(modules_freep) Modules *modules = NULL;
+        int r;
+
+        r = parse_argv(argc, argv);
+        if (r <= 0)
+                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        if (check_socket() < 0)
+                return EXIT_FAILURE;
+        follow_parent();
+        survive_signals();
+        (void) setvbuf(stdout, NULL, _IOLBF, 0);
+
+        r = modules_new(&modules);
+        if (r >= 0)
+                r = load(modules, argv + optind);
+        if (r >= 0)
+                r = serve(RUNNER_FD, modules, (size_t) arg_max_result_bytes);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

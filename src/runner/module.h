@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Task modules in C (include/fastworker/task.h), and the task functions they define by name. */
+
+#include <fastworker/task.h>
+
+#include "macro.h"
+
+typedef struct Modules Modules;
+
+int modules_new(Modules **ret);
+Modules *modules_free(Modules *m);
+DEFINE_CLEANUP_FUNC(Modules *, modules_free);
+
+/* Loads a shared object, for the life of the process, and enters its tasks. Returns 0 or -errno; then
+ * *ret_error is one line that says why and names the file (a fresh string, or NULL when out of memory). */
+int modules_load(Modules *m, const char *file, char **ret_error);
+
+/* NULL if no module defines the task. */
+fastworker_function modules_find(Modules *m, const char *name, size_t size);
+
+size_t modules_count(const Modules *m);
+
+/* The tasks in the order of their definition as the runner protocol lists them, "name TAB description" a
+ * line; a fresh string. */
+int modules_list(const Modules *m, char **ret, size_t *ret_size);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <stdio.h>
+
+#include "call.h"
+#include "runner-wire.h"
+#include "serve.h"
+#include "wire.h"
+
+typedef struct Server {
+        int fd;
+        Modules *modules;
+        RunnerInbox *inbox;
+        RunnerPacket packet;
+        Call *call;
+} Server;
+
+static int send_packet(int fd, RunnerPacket *p) {
+        for (;;) {
+                if (sendmsg(fd, &p->msg, MSG_NOSIGNAL) >= 0)
+                        return 0;
+                if (errno != EINTR)
+                        return -errno;
+        }
+}
+
+/* May be called from any thread of the task. That the other side is gone shows at the next receive. */
+static void on_log(uint64_t seq, int priority, const char *text, size_t size, void *userdata) {
+        Server *s = userdata;
+        RunnerPacket p = { .fd = -EBADF };
+
+        if (runner_packet_log(&p, seq, priority, text, size) >= 0)
+                (void) send_packet(s->fd, &p);
+}
+
+static int run(Server *s, const RunnerMessage *m) {
+        fastworker_function function = modules_find(s->modules, m->name.iov_base, m->name.iov_len);
+        CallResult result;
+        int r;
+
+        call_run(s->call, function, m, &result);
+
+        /* What the task printed is to be in the journal before its end is. */
+        (void) fflush(stdout);
+
+        r = runner_packet_done(&s->packet, m->seq, result.success, result.started_usec,
+                               result.completed_usec, result.payload, result.size);
+        if (r < 0)
+                return r;
+        return send_packet(s->fd, &s->packet);
+}
+
+static int loop(Server *s) {
+        for (;;) {
+                RunnerMessage m;
+                int r;
+
+                r = runner_inbox_receive(s->inbox, s->fd, 0);
+                if (r == 0)
+                        return 0;
+                if (r == -EINTR)
+                        continue;
+                if (r < 0)
+                        return r;
+
+                r = runner_inbox_get(s->inbox, 0, WIRE_PAYLOAD_MAX, &m);
+                if (r < 0)
+                        return r;
+                if (m.verb != RUNNER_RUN)
+                        continue; /* of a later version */
+                r = run(s, &m);
+                if (r < 0)
+                        return r == -EPIPE ? 0 : r;
+        }
+}
+
+static int hello(Server *s) {
+        _cleanup_free_ char *types = NULL;
+        size_t size;
+        int r;
+
+        r = modules_list(s->modules, &types, &size);
+        if (r < 0)
+                return r;
+        r = runner_packet_hello(&s->packet, types, size);
+        if (r < 0)
+                return r;
+        return send_packet(s->fd, &s->packet);
+}
+
+static void server_done(Server *s) {
+        runner_packet_clear(&s->packet);
+        runner_inbox_free(s->inbox);
+        call_free(s->call);
+}
+
+int serve(int fd, Modules *modules, size_t result_max) {
+        _cleanup_(server_done) Server s = { .fd = fd, .modules = modules, .packet.fd = -EBADF };
+        int r;
+
+        r = runner_inbox_new(1, &s.inbox);
+        if (r < 0)
+                return r;
+        r = call_new(result_max, on_log, &s, &s.call);
+        if (r < 0)
+                return r;
+        r = hello(&s);
+        if (r < 0)
+                return r;
+        return loop(&s);
+}
+
+int serve_refusal(int fd, const char *text) {
+        RunnerPacket p = { .fd = -EBADF };
+        int r;
+
+        r = runner_packet_failed(&p, text);
+        if (r < 0)
+                return r;
+        return send_packet(fd, &p);
+}

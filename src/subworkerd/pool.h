@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* All runners of a worker, and the tasks that wait for one.
+ *
+ * A task goes to an idle runner at once. If there is none, and tasks of its type have been short lately, it
+ * goes into a runner's socket behind others; if the one that runs there then turns out long, the rest is
+ * taken back. Tasks for which no runner will be free soon are handed back to controld, so that another
+ * worker can have them. */
+
+#include <systemd/sd-event.h>
+
+#include "job.h"
+
+typedef struct Pool Pool;
+
+/* A job handed to a handler is in no list any more. Handlers may not call the pool, except turn. */
+typedef struct PoolHandlers {
+        /* Every runner has loaded its modules: for the first time, or after a reload. */
+        void (*ready)(void *userdata);
+        /* A runner could not start, before ready was called. At a reload: the old runners stay. */
+        void (*failed)(const char *reason, void *userdata);
+        void (*types_changed)(void *userdata);
+        void (*capacity)(unsigned capacity, void *userdata);
+        /* It runs since `started_usec` (CLOCK_REALTIME); called only for tasks that are not short. */
+        void (*started)(Job *job, uint64_t started_usec, void *userdata);
+        void (*finished)(Job *job, void *userdata);
+        /* Not run, or interrupted: see job->release_reason. */
+        void (*released)(Job *job, void *userdata);
+        /* The end of a job that controld has dropped. */
+        void (*dropped)(Job *job, void *userdata);
+        void (*log)(const Job *job, int priority, const char *text, size_t size, void *userdata);
+        /* After some of the above. */
+        void (*turn)(void *userdata);
+} PoolHandlers;
+
+typedef struct PoolConfig {
+        const char *worker_id; /* for messages; borrowed */
+        size_t result_max;     /* bytes */
+        unsigned prefetch_max;
+} PoolConfig;
+
+/* `types` outlives the pool. */
+int pool_new(sd_event *event, TypeTable *types, const PoolConfig *config,
+             const PoolHandlers *handlers, void *userdata, Pool **ret);
+Pool *pool_free(Pool *p);
+DEFINE_CLEANUP_FUNC(Pool *, pool_free);
+
+/* Starts `n` runners; takes ownership of both lists in every case. The first call starts the pool; a later
+ * one tries the new command line with one runner and, when that has loaded its modules, replaces the others
+ * as they become idle. */
+int pool_run(Pool *p, char **argv, char **environment, unsigned n);
+
+void pool_set_limits(Pool *p, unsigned prefetch_max, size_t result_max);
+
+/* Gives tasks to the pool; pool_pump() then hands them out. */
+void pool_add(Pool *p, Job *job);
+void pool_pump(Pool *p);
+
+/* Stops a job that waits or runs: it ends as finished, with the outcome it had if it ended before, else
+ * cancelled; or as dropped. */
+void pool_cancel(Pool *p, Job *job);
+void pool_drop(Pool *p, Job *job);
+
+/* Takes no more tasks: hands back what has not begun, and whatever is added from now on. */
+void pool_drain(Pool *p, const char *reason);
+/* Kills what runs and hands that back as well. */
+void pool_interrupt(Pool *p, const char *reason);
+
+/* Lets idle runners end by themselves, after a drain. */
+void pool_stop(Pool *p);
+
+unsigned pool_slots(const Pool *p);    /* runners that work, or will in a moment */
+unsigned pool_capacity(const Pool *p); /* as announced last */
+unsigned pool_n_running(const Pool *p);
+unsigned pool_n_waiting(const Pool *p); /* outside of sockets */
+/* Whether further ends of tasks are to be expected within a fraction of a millisecond. */
+bool pool_expects_more(const Pool *p);
+/* Whether the pool looks after its runners in time. */
+bool pool_is_healthy(const Pool *p);
+/* Whether the job runs, and since when (CLOCK_MONOTONIC). */
+bool pool_job_runs(const Pool *p, const Job *job, uint64_t *ret_since);

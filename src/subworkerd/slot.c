@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "exec.h"
+#include "slot.h"
+#include "time-util.h"
+
+#define SOCKET_BUFFER_BYTES (512 * 1024)
+#define REASON_MAX          1024U
+
+struct Slot {
+        const SlotShared *shared;
+        SlotState state;
+        uint64_t state_since, ready_since;
+        bool was_ready, intended, broken;
+        char reason[REASON_MAX];
+
+        int fd;        /* ours */
+        int runner_fd; /* a duplicate of the runner's */
+        Process process;
+        sd_event_source *io, *child;
+
+        JobList piped, staged;
+        unsigned n_piped, n_staged;
+        uint64_t piped_usec; /* expected, of both */
+        uint64_t seq;
+        uint64_t head_since;
+};
+
+static void set_state(Slot *s, SlotState state) {
+        s->state = state;
+        s->state_since = now_usec(CLOCK_MONOTONIC);
+}
+
+SlotState slot_state(const Slot *s) {
+        return s->state;
+}
+
+pid_t slot_pid(const Slot *s) {
+        return s->process.pid;
+}
+
+uint64_t slot_state_since(const Slot *s) {
+        return s->state_since;
+}
+
+unsigned slot_count(const Slot *s) {
+        return s->n_piped + s->n_staged;
+}
+
+Job *slot_head(const Slot *s, uint64_t *ret_since) {
+        if (ret_since)
+                *ret_since = s->head_since;
+        return TAILQ_FIRST(&s->piped);
+}
+
+/* --- jobs into the socket and back ---------------------------------------------------------------- */
+
+bool slot_accepts(const Slot *s, uint32_t expected_usec) {
+        unsigned n = slot_count(s);
+
+        if (s->state != SLOT_READY || s->broken)
+                return false;
+        return n == 0 || (n < SLOT_PIPE_MAX && s->piped_usec + expected_usec <= SLOT_PIPED_USEC);
+}
+
+void slot_stage(Slot *s, Job *job) {
+        job->state = JOB_PIPED;
+        job->slot = s;
+        job->expected_usec = type_expected_usec(job->type);
+        TAILQ_INSERT_TAIL(&s->staged, job, entry);
+        s->n_staged++;
+        s->piped_usec += job->expected_usec;
+}
+
+/* Lets go of a job that is in neither list any more. */
+static void let_go(Slot *s, Job *job) {
+        s->piped_usec -= job->expected_usec;
+        job->state = JOB_WAITING;
+        job->slot = NULL;
+}
+
+static void remove_piped(Slot *s, Job *job) {
+        TAILQ_REMOVE(&s->piped, job, entry);
+        s->n_piped--;
+        let_go(s, job);
+}
+
+/* Composes packets for what is staged. Returns how many, or -errno if that fails for the first. */
+static int compose(Slot *s, struct mmsghdr *mmsg) {
+        RunnerPacket *packets = s->shared->packets;
+        unsigned n = 0;
+        Job *job;
+        int r;
+
+        TAILQ_FOREACH(job, &s->staged, entry) {
+                if (n == SLOT_PIPE_MAX)
+                        break;
+                job->seq = s->seq + n;
+                r = runner_packet_run(&packets[n], job->seq, &job->key.id, job->key.attempt,
+                                      type_name(job->type), job->arguments, job->arguments_size);
+                if (r < 0)
+                        return n > 0 ? (int) n : r;
+                mmsg[n] = (struct mmsghdr){ .msg_hdr = packets[n].msg };
+                n++;
+        }
+        return (int) n;
+}
+
+static void move_sent(Slot *s, unsigned n) {
+        if (s->n_piped == 0 && n > 0)
+                s->head_since = now_usec(CLOCK_MONOTONIC);
+        s->seq += n;
+        for (; n > 0; n--) {
+                Job *job = TAILQ_FIRST(&s->staged);
+
+                TAILQ_REMOVE(&s->staged, job, entry);
+                s->n_staged--;
+                TAILQ_INSERT_TAIL(&s->piped, job, entry);
+                s->n_piped++;
+        }
+}
+
+int slot_flush(Slot *s, JobList *unsent) {
+        struct mmsghdr mmsg[SLOT_PIPE_MAX];
+        int n, sent = 0, r = 0;
+        Job *job;
+
+        if (s->n_staged == 0)
+                return 0;
+
+        n = compose(s, mmsg);
+        if (n < 0)
+                r = n;
+        else {
+                sent = sendmmsg(s->fd, mmsg, (unsigned) n, MSG_DONTWAIT | MSG_NOSIGNAL);
+                if (sent < 0) {
+                        r = errno == EAGAIN || errno == EINTR ? 0 : -errno;
+                        sent = 0;
+                }
+                for (int i = 0; i < n; i++)
+                        runner_packet_clear(&s->shared->packets[i]);
+        }
+        move_sent(s, (unsigned) sent);
+
+        while ((job = TAILQ_FIRST(&s->staged))) {
+                TAILQ_REMOVE(&s->staged, job, entry);
+                s->n_staged--;
+                let_go(s, job);
+                TAILQ_INSERT_TAIL(unsent, job, entry);
+        }
+        return r;
+}
+
+/* Takes the job that the packet was about, and with it nothing else: packets come out in order. */
+static void give_back(Slot *s, const RunnerMessage *m, JobList *ret) {
+        Job *job, *next;
+
+        for (job = TAILQ_FIRST(&s->piped); job; job = next) {
+                next = TAILQ_NEXT(job, entry);
+                if (job->seq != m->seq)
+                        continue;
+                remove_piped(s, job);
+                TAILQ_INSERT_TAIL(ret, job, entry);
+                return;
+        }
+}
+
+void slot_take_back(Slot *s, JobList *ret) {
+        char header[RUNNER_HEADER_MAX];
+        RunnerMessage m;
+        ssize_t n;
+
+        if (s->runner_fd < 0)
+                return;
+
+        /* Only the line is of interest; the kernel drops the rest of the packet and its memfd. */
+        while ((n = recv(s->runner_fd, header, sizeof(header), MSG_DONTWAIT)) > 0)
+                if (runner_decode(header, (size_t) n, &m) >= 0 && m.verb == RUNNER_RUN)
+                        give_back(s, &m, ret);
+}
+
+/* --- answers -------------------------------------------------------------------------------------- */
+
+/* The runner is of no use any more. */
+static void break_off(Slot *s, const char *reason) {
+        if (s->broken)
+                return;
+        s->broken = true;
+        (void) snprintf(s->reason, sizeof(s->reason), "%s", reason);
+        process_kill(&s->process);
+        set_state(s, SLOT_ENDING);
+}
+
+static void on_hello(Slot *s, const RunnerMessage *m) {
+        if (s->state == SLOT_ENDING)
+                return;
+        if (s->state != SLOT_STARTING) {
+                break_off(s, "runner said HELLO twice");
+                return;
+        }
+        if (m->version != RUNNER_VERSION) {
+                break_off(s, "runner speaks another version of the runner protocol");
+                return;
+        }
+        s->was_ready = true;
+        set_state(s, SLOT_READY);
+        s->ready_since = s->state_since;
+        s->shared->handlers->ready(s, m->payload, m->payload_size, s->shared->userdata);
+}
+
+static void on_done(Slot *s, const RunnerMessage *m) {
+        Job *job = TAILQ_FIRST(&s->piped);
+
+        if (!job || job->seq != m->seq) {
+                break_off(s, "runner reported the end of a task that it does not have");
+                return;
+        }
+        remove_piped(s, job);
+        if (s->n_piped > 0)
+                s->head_since = now_usec(CLOCK_MONOTONIC);
+        s->shared->handlers->done(s, job, m, s->shared->userdata);
+}
+
+static void on_log(Slot *s, const RunnerMessage *m) {
+        Job *job = TAILQ_FIRST(&s->piped);
+
+        s->shared->handlers->log(s, job && job->seq == m->seq ? job : NULL, m, s->shared->userdata);
+}
+
+static void on_message(Slot *s, const RunnerMessage *m) {
+        switch (m->verb) {
+        case RUNNER_HELLO:
+                on_hello(s, m);
+                break;
+        case RUNNER_FAILED:
+                (void) snprintf(s->reason, sizeof(s->reason), "%.*s",
+                                (int) MIN(m->payload_size, (size_t) REASON_MAX), m->payload);
+                break;
+        case RUNNER_DONE:
+                on_done(s, m);
+                break;
+        case RUNNER_LOG:
+                on_log(s, m);
+                break;
+        case RUNNER_RUN:
+                break_off(s, "runner sent a request");
+                break;
+        default:
+                break; /* of a later version */
+        }
+}
+
+/* Takes one batch of packets. Returns false when there was none. */
+static bool receive(Slot *s) {
+        RunnerMessage m;
+        int n, r;
+
+        n = runner_inbox_receive(s->shared->inbox, s->fd, MSG_DONTWAIT);
+        if (n <= 0)
+                return false;
+        for (int i = 0; i < n && !s->broken; i++) {
+                r = runner_inbox_get(s->shared->inbox, (unsigned) i, s->shared->result_max, &m);
+                if (r == -EMSGSIZE)
+                        break_off(s, "runner sent more than the limit on results");
+                else if (r < 0)
+                        break_off(s, "runner broke the runner protocol");
+                else
+                        on_message(s, &m);
+        }
+        return true;
+}
+
+void slot_settle(Slot *s) {
+        bool any = false;
+
+        while (s->fd >= 0 && !s->broken && receive(s))
+                any = true;
+        if (any)
+                s->shared->handlers->turn(s->shared->userdata);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Slot *s = userdata;
+
+        if (s->broken || !receive(s))
+                return 0;
+        s->shared->handlers->turn(s->shared->userdata);
+        return 0;
+}
+
+/* --- the process ---------------------------------------------------------------------------------- */
+
+static void close_all(Slot *s) {
+        s->io = sd_event_source_disable_unref(s->io);
+        s->child = sd_event_source_disable_unref(s->child);
+        s->fd = safe_close(s->fd);
+        s->runner_fd = safe_close(s->runner_fd);
+}
+
+/* The handler may free the slot. */
+static void report_end(Slot *s) {
+        const SlotShared *shared = s->shared;
+        JobList undone = TAILQ_HEAD_INITIALIZER(undone);
+        uint64_t now = now_usec(CLOCK_MONOTONIC), ran = now - MIN(s->head_since, now);
+        SlotEnd end = {
+                .reason = s->reason,
+                .was_ready = s->was_ready,
+                .intended = s->intended,
+                .ready_usec = now - MIN(s->ready_since, now),
+                .started_usec = now_usec(CLOCK_REALTIME) - ran,
+                .undone = &undone,
+        };
+        Job *job;
+
+        slot_take_back(s, &undone);
+        close_all(s);
+        end.interrupted = TAILQ_FIRST(&s->piped);
+        if (end.interrupted)
+                remove_piped(s, end.interrupted);
+
+        /* A runner that takes more than one packet at a time has no right to; only the first can run. */
+        while ((job = TAILQ_LAST(&s->piped, JobList))) {
+                remove_piped(s, job);
+                TAILQ_INSERT_HEAD(&undone, job, entry);
+        }
+
+        set_state(s, SLOT_DOWN);
+        shared->handlers->gone(s, &end, shared->userdata);
+        shared->handlers->turn(shared->userdata);
+}
+
+static int on_child(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Slot *s = userdata;
+        siginfo_t status;
+        int r;
+
+        /* Nothing comes after its last words, but they may not have been read. */
+        slot_settle(s);
+        r = process_reap(&s->process, &status);
+        if (r == -EAGAIN)
+                return 0;
+        if (isempty(s->reason)) {
+                if (r < 0)
+                        (void) snprintf(s->reason, sizeof(s->reason), "runner was lost: %s",
+                                        strerror(-r));
+                else
+                        process_describe(&status, s->reason, sizeof(s->reason));
+        }
+        report_end(s);
+        return 0;
+}
+
+static int watch(Slot *s) {
+        int r;
+
+        r = sd_event_add_io(s->shared->event, &s->io, s->fd, EPOLLIN, on_io, s);
+        if (r < 0)
+                return r;
+        return sd_event_add_io(s->shared->event, &s->child, s->process.pidfd, EPOLLIN, on_child, s);
+}
+
+int slot_start(Slot *s, char *const *argv, char *const *environment) {
+        static const int buffer = SOCKET_BUFFER_BYTES;
+        int fds[2], r;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+                return -errno;
+        s->fd = fds[0];
+        s->runner_fd = fds[1];
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+                (void) setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+
+        r = process_start(argv, environment, s->runner_fd, &s->process);
+        if (r >= 0)
+                r = watch(s);
+        if (r < 0) {
+                close_all(s);
+                process_discard(&s->process);
+                return r;
+        }
+        s->was_ready = s->intended = s->broken = false;
+        s->reason[0] = '\0';
+        set_state(s, SLOT_STARTING);
+        return 0;
+}
+
+void slot_stop(Slot *s) {
+        if (s->state != SLOT_STARTING && s->state != SLOT_READY)
+                return;
+        s->intended = true;
+        (void) shutdown(s->fd, SHUT_WR);
+        set_state(s, SLOT_ENDING);
+}
+
+void slot_kill(Slot *s) {
+        if (s->state == SLOT_DOWN)
+                return;
+        s->intended = true;
+        process_kill(&s->process);
+        if (s->state != SLOT_ENDING)
+                set_state(s, SLOT_ENDING);
+}
+
+int slot_new(const SlotShared *shared, Slot **ret) {
+        Slot *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->shared = shared;
+        s->fd = s->runner_fd = -EBADF;
+        s->process = PROCESS_NONE;
+        TAILQ_INIT(&s->piped);
+        TAILQ_INIT(&s->staged);
+        set_state(s, SLOT_DOWN);
+        *ret = s;
+        return 0;
+}
+
+Slot *slot_free(Slot *s) {
+        if (!s)
+                return NULL;
+        close_all(s);
+        process_discard(&s->process);
+        free(s);
+        return NULL;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The task types that the runners offer, and how long tasks of each took lately. Pure. */
+
+#include "macro.h"
+
+typedef struct TaskType TaskType;
+typedef struct TypeTable TypeTable;
+
+/* The answer of type_expected_usec() for a type of which no task has ended yet. */
+#define EXPECTED_UNKNOWN UINT32_MAX
+
+int type_table_new(TypeTable **ret);
+TypeTable *type_table_free(TypeTable *t);
+DEFINE_CLEANUP_FUNC(TypeTable *, type_table_free);
+
+/* Replaces what is offered by a list of "name TAB description" lines, as in HELLO. Types that are gone stay
+ * known (their durations, and tasks that refer to them) but are no longer offered. Returns 1 if names or
+ * descriptions changed, 0 if not, -EBADMSG for a list that is none (nothing changed), or -ENOMEM. */
+int type_table_set(TypeTable *t, const char *list, size_t size);
+
+/* NULL if the type was never offered. The pointer stays good for the life of the table. */
+TaskType *type_table_find(TypeTable *t, const char *name, size_t size);
+
+/* Iterates over what is offered, in its order: NULL gives the first; NULL is the end. */
+const TaskType *type_table_next(const TypeTable *t, const TaskType *previous);
+
+size_t type_table_count(const TypeTable *t);
+
+const char *type_name(const TaskType *t);
+const char *type_description(const TaskType *t);
+bool type_is_offered(const TaskType *t);
+
+/* A task has ended after so long. */
+void type_observe(TaskType *t, uint64_t usec);
+
+/* A task has been running for so long and has not ended. */
+void type_observe_at_least(TaskType *t, uint64_t usec);
+
+/* The moving average in microseconds (at least 1), or EXPECTED_UNKNOWN. */
+uint32_t type_expected_usec(const TaskType *t);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <limits.h>
+
+#include "check-util.h"
+#include "module-path.h"
+#include "parse-util.h"
+
+static char **list(const char *words) {
+        char **l = NULL;
+
+        ck_assert_int_ge(strv_split_extend(&l, words, " "), 0);
+        return l;
+}
+
+/* Makes DIRECTORY/NAME in the private directory. */
+static void make(const char *directory, const char *name) {
+        _cleanup_free_ char *d = path_in(directory), *file = format_string("%s/%s", d, name);
+
+        ck_assert(mkdir(d, 0700) >= 0 || errno == EEXIST);
+        write_text(file, "");
+}
+
+/* `path` and `expected` are below the private directory, with its name for %. */
+static char *expand(const char *text) {
+        char *result = format_string("%s", "");
+
+        for (const char *p = text; *p; p++) {
+                char *longer = *p == '%' ? format_string("%s%s", result, test_directory)
+                                         : format_string("%s%c", result, *p);
+
+                free(result);
+                result = longer;
+        }
+        return result;
+}
+
+static int find(const char *names, const char *path, char **ret, char **ret_error) {
+        _cleanup_free_ char *expanded_path = expand(path), *expanded_names = expand(names);
+        _cleanup_strv_ char **n = list(expanded_names), **p = list(expanded_path), **files = NULL;
+        int r;
+
+        r = module_path_find(n, p, &files, ret_error);
+        if (r >= 0)
+                *ret = strv_join(files, " ");
+        return r;
+}
+
+static void assert_found(const char *names, const char *path, const char *expected) {
+        _cleanup_free_ char *wanted = expand(expected), *found = NULL, *error = NULL;
+        int r = find(names, path, &found, &error);
+
+        ck_assert_msg(r == 0, "%s", error);
+        ck_assert_str_eq(found, wanted);
+}
+
+START_TEST(test_order) {
+        make("a", "one.so");
+        make("b", "one.so");
+        make("b", "two.so");
+        assert_found("one two", "%/a %/b", "%/a/one.so %/b/two.so");
+        assert_found("one two", "%/b %/a", "%/b/one.so %/b/two.so");
+        assert_found("two one", "%/a:%/b", "%/b/two.so %/a/one.so");
+        assert_found("one", "%/missing:%/b", "%/b/one.so");
+}
+END_TEST
+
+START_TEST(test_names) {
+        _cleanup_free_ char *before = getcwd(NULL, 0);
+
+        make("a", "one.so");
+        assert_found("one.so", "%/a", "%/a/one.so");
+        assert_found("%/a/one.so", "", "%/a/one.so");
+        assert_found("%/a/../a/./one.so", "", "%/a/one.so");
+        ck_assert_int_eq(chdir(test_directory), 0);
+        assert_found("./a/one.so", "", "%/a/one.so");
+        assert_found("one", "a", "%/a/one.so");
+        ck_assert_int_eq(chdir(before), 0);
+}
+END_TEST
+
+START_TEST(test_not_found) {
+        _cleanup_free_ char *found = NULL, *error = NULL, *place = path_in("a");
+        _cleanup_free_ char *directory_file = path_in("a/dir.so");
+
+        make("a", "one.so");
+        ck_assert_int_eq(find("one three", "%/a", &found, &error), -ENOENT);
+        ck_assert_contains(error, "three.so");
+        ck_assert_contains(error, place);
+        ck_assert_contains(error, MODULEDIR);
+        free(error);
+
+        /* A directory is no module. */
+        ck_assert_int_eq(mkdir(directory_file, 0700), 0);
+        ck_assert_int_eq(find("dir", "%/a", &found, &error), -ENOENT);
+        free(error);
+
+        ck_assert_int_eq(find("./nowhere.so", "%/a", &found, &error), -ENOENT);
+        ck_assert_contains(error, "./nowhere.so");
+        free(error);
+
+        ck_assert_int_eq(find("", "%/a", &found, &error), -EINVAL);
+        ck_assert_contains(error, "TaskModules=");
+        ck_assert_ptr_null(found);
+}
+END_TEST
+
+int main(void) {
+        Suite *s = suite_create("module-path");
+        TCase *c = tcase_create("module-path");
+
+        tcase_add_checked_fixture(c, setup_directory, teardown_directory);
+        tcase_add_test(c, test_order);
+        tcase_add_test(c, test_names);
+        tcase_add_test(c, test_not_found);
+        suite_add_tcase(s, c);
+        return check_run(s);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "average.h"
+#include "check-util.h"
+#include "type.h"
+
+static TypeTable *table;
+
+static void setup(void) {
+        ck_assert_int_eq(type_table_new(&table), 0);
+}
+
+static void teardown(void) {
+        table = type_table_free(table);
+}
+
+static int set(const char *list) {
+        return type_table_set(table, list, strlen(list));
+}
+
+/* The names that are offered, each with a space behind. */
+static char *names(void) {
+        char *text = format_string("%s", "");
+
+        for (const TaskType *t = type_table_next(table, NULL); t; t = type_table_next(table, t)) {
+                char *longer = format_string("%s%s ", text, type_name(t));
+
+                free(text);
+                text = longer;
+        }
+        return text;
+}
+
+#define assert_names(expected)                         \
+        do {                                           \
+                _cleanup_free_ char *_names = names(); \
+                                                       \
+                ck_assert_str_eq(_names, expected);    \
+        } while (false)
+
+START_TEST(test_set) {
+        TaskType *add;
+
+        ck_assert_int_eq(set("add\tAdds.\nnoop\t\nplain\n"), 1);
+        assert_names("add noop plain ");
+        ck_assert_uint_eq(type_table_count(table), 3);
+        add = type_table_find(table, "add", 3);
+        ck_assert_str_eq(type_description(add), "Adds.");
+        ck_assert_str_eq(type_description(type_table_find(table, "plain", 5)), "");
+        ck_assert_ptr_null(type_table_find(table, "ad", 2));
+        ck_assert_ptr_null(type_table_find(table, "addx", 4));
+
+        ck_assert_int_eq(set("add\tAdds.\nnoop\t\nplain\n"), 0);
+        ck_assert_int_eq(set("add\tAdds two.\nnoop\t\nplain\n"), 1);
+        ck_assert_str_eq(type_description(add), "Adds two.");
+}
+END_TEST
+
+/* A type that is gone stays known: tasks refer to it, and it may come back. */
+START_TEST(test_gone_and_back) {
+        TaskType *add;
+
+        ck_assert_int_eq(set("add\t\nnoop\t\n"), 1);
+        add = type_table_find(table, "add", 3);
+        type_observe(add, 500);
+        ck_assert_int_eq(set("noop\t\nnew\t\n"), 1);
+        assert_names("noop new ");
+        ck_assert(!type_is_offered(add));
+        ck_assert_ptr_eq(type_table_find(table, "add", 3), add);
+        ck_assert_int_eq(set("add\t\n"), 1);
+        ck_assert(type_is_offered(add));
+        ck_assert_uint_eq(type_expected_usec(add), 500);
+        ck_assert_int_eq(set(""), 1);
+        ck_assert_uint_eq(type_table_count(table), 0);
+}
+END_TEST
+
+START_TEST(test_malformed) {
+        static const char *const bad[] = { "a\tb", "\tb\n", "a b\t\n", "ok\t\n\n",
+                                           "ok\t\nno newline" };
+        _cleanup_free_ char *long_description = NULL;
+
+        ck_assert_int_eq(set("add\t\n"), 1);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                ck_assert_int_eq(set(bad[i]), -EBADMSG);
+                assert_names("add ");
+        }
+        ck_assert_int_eq(type_table_set(table, "a\tx\0y\n", 6), -EBADMSG);
+        long_description = malloc(2000);
+        memset(long_description, 'x', 1999);
+        memcpy(long_description, "a\t", 2);
+        long_description[1998] = '\n';
+        long_description[1999] = '\0';
+        ck_assert_int_eq(set(long_description), -EBADMSG);
+        assert_names("add ");
+}
+END_TEST
+
+START_TEST(test_expected) {
+        TaskType *t;
+
+        ck_assert_int_eq(set("add\t\n"), 1);
+        t = type_table_find(table, "add", 3);
+        ck_assert_uint_eq(type_expected_usec(t), EXPECTED_UNKNOWN);
+        type_observe(t, 0);
+        ck_assert_uint_eq(type_expected_usec(t), 1);
+        type_observe(t, 8000);
+        ck_assert_uint_eq(type_expected_usec(t), 1000);
+        type_observe_at_least(t, 500);
+        ck_assert_uint_eq(type_expected_usec(t), 1000);
+        type_observe_at_least(t, 20000);
+        ck_assert_uint_eq(type_expected_usec(t), 20000);
+        type_observe(t, UINT64_MAX);
+        ck_assert_uint_lt(type_expected_usec(t), EXPECTED_UNKNOWN);
+
+        /* After a long one it takes a while, but not for ever. */
+        for (int i = 0; i < 250; i++)
+                type_observe(t, 10);
+        ck_assert_uint_le(type_expected_usec(t), 20);
+        ck_assert_uint_ge(type_expected_usec(t), 9);
+}
+END_TEST
+
+START_TEST(test_average) {
+        Average a = {};
+
+        average_raise(&a, 100);
+        ck_assert(a.known);
+        ck_assert_uint_eq(average_usec(&a), 100);
+        average_add(&a, 900);
+        ck_assert_uint_eq(average_usec(&a), 200);
+        average_add(&a, 0);
+        ck_assert_uint_eq(average_usec(&a), 175);
+}
+END_TEST
+
+int main(void) {
+        Suite *s = suite_create("type");
+        TCase *c = tcase_create("type");
+
+        tcase_add_checked_fixture(c, setup, teardown);
+        tcase_add_test(c, test_set);
+        tcase_add_test(c, test_gone_and_back);
+        tcase_add_test(c, test_malformed);
+        tcase_add_test(c, test_expected);
+        tcase_add_test(c, test_average);
+        suite_add_tcase(s, c);
+        return check_run(s);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A coordinator without sockets, for tests of the parts that work on all of it. Its endpoint is
+ * not that of endpoint.c: it keeps what is sent, fails where a test wants it to, and hands
+ * requests straight to their handlers. All messages in both directions are held against the
+ * protocol's table. */
+
+#include "controld-test.h"
+#include "controld.h"
+
+/* The coordinator of the running test, with all settings at their defaults. */
+extern Controld *fixture;
+
+/* For checked fixtures. The latter frees all that the coordinator has. */
+void fixture_setup(void);
+void fixture_teardown(void);
+
+/* A connection by this name; made if needed. */
+Peer *fixture_peer(const char *name);
+
+/* An active subworker with a connection of its name. */
+Worker *fixture_worker(const char *id, const char *type, uint32_t capacity);
+
+/* A task in the queue. */
+Task *fixture_submit(const char *type, TaskPriority priority);
+
+/* --- what is sent ----------------------------------------------------------------------------- */
+
+/* Takes the oldest message that was sent to that peer and not taken yet: it must be of this verb.
+ * It lives until the next call. */
+const WireMessage *fixture_take(const char *peer, WireVerb verb);
+
+/* The same for an ERROR with that code, in whose text these words stand. */
+void fixture_take_error(const char *peer, WireError code, const char *text);
+
+/* The task id in the first field of a group. */
+TaskId fixture_id(const WireMessage *m, size_t group);
+
+/* Fails if there is anything more, to whomever. */
+void fixture_take_nothing(void);
+
+/* After so many more messages sending to that peer fails with this error. 0: it works again. */
+void fixture_break(const char *peer, unsigned after, int error);
+
+/* --- what is received ------------------------------------------------------------------------- */
+
+/* Starts a request; fields are added with wire_put*(). */
+WireOut *fixture_begin(WireVerb verb);
+/* Hands it to the handler of its verb, as if that peer had sent it. */
+void fixture_request(const char *peer, EndpointRole role);
+
+/* What endpoint_handle() does, which handles requests that were held; set by the test. */
+extern int (*fixture_handle)(const struct iovec *routing, const struct iovec *frames, size_t n);

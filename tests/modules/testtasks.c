@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Tasks for the black-box tests and the benchmark. What they do is decided by the test: nothing here waits
+ * for a time to pass. */
+
+#include <errno.h>
+#include <fastworker/task.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static int noop(fastworker_call *call) {
+        return 0;
+}
+
+/* Gives its arguments back. */
+static int echo(fastworker_call *call) {
+        size_t size;
+        const char *arguments = fastworker_arguments(call, &size);
+
+        return fastworker_return_bytes(call, arguments, size);
+}
+
+/* The n-th positional argument as text, or NULL; to be freed with json_object_put(*object). */
+static const char *text_argument(fastworker_call *call, size_t n, struct json_object **object) {
+        struct json_object *args, *value;
+
+        if (!*object)
+                *object = json_tokener_parse(fastworker_arguments(call, NULL));
+        if (!json_object_object_get_ex(*object, "args", &args) ||
+            !json_object_is_type(args, json_type_array))
+                return NULL;
+        value = json_object_array_get_idx(args, n);
+        return value ? json_object_get_string(value) : NULL;
+}
+
+static int write_line(const char *path, const char *text, int flags) {
+        int fd = open(path, O_WRONLY | O_CLOEXEC | flags, 0600);
+        ssize_t n;
+        char line[512];
+        int length;
+
+        if (fd < 0)
+                return -errno;
+        length = snprintf(line, sizeof(line), "%s\n", text);
+        n = write(fd, line, (size_t) length);
+        (void) close(fd);
+        return n == length ? 0 : -EIO;
+}
+
+/* record PATH TEXT: adds a line to a file. */
+static int record(fastworker_call *call) {
+        struct json_object *o = NULL;
+        const char *path = text_argument(call, 0, &o), *text = text_argument(call, 1, &o);
+        int r;
+
+        r = path && text ? write_line(path, text, O_APPEND | O_CREAT) : -EINVAL;
+        json_object_put(o);
+        return r;
+}
+
+/* hold DIRECTORY: tells the FIFO DIRECTORY/started "TASK-ID ATTEMPT PID", then waits until somebody opened
+ * the FIFO DIRECTORY/gate for writing and closed it; returns the attempt. */
+static int hold(fastworker_call *call) {
+        struct json_object *o = NULL;
+        const char *directory = text_argument(call, 0, &o);
+        char path[256], line[128], byte;
+        int fd, r;
+
+        if (!directory) {
+                json_object_put(o);
+                return -EINVAL;
+        }
+        (void) snprintf(path, sizeof(path), "%s/started", directory);
+        (void) snprintf(line, sizeof(line), "%s %u %d", fastworker_task_id(call),
+                        fastworker_attempt(call), (int) getpid());
+        r = write_line(path, line, 0);
+        (void) snprintf(path, sizeof(path), "%s/gate", directory);
+        json_object_put(o);
+        if (r < 0)
+                return r;
+
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        while (read(fd, &byte, 1) > 0)
+                ;
+        (void) close(fd);
+        (void) snprintf(line, sizeof(line), "%u", fastworker_attempt(call));
+        return fastworker_return(call, line);
+}
+
+/* die HOW: "abort", "segv", "kill", or "exit". */
+static int die(fastworker_call *call) {
+        struct json_object *o = NULL;
+        const char *how = text_argument(call, 0, &o);
+
+        if (!how)
+                return -EINVAL;
+        if (strcmp(how, "abort") == 0)
+                abort();
+        if (strcmp(how, "segv") == 0)
+                (void) raise(SIGSEGV);
+        if (strcmp(how, "kill") == 0)
+                (void) raise(SIGKILL);
+        if (strcmp(how, "exit") == 0)
+                _exit(7);
+        json_object_put(o);
+        return -EINVAL;
+}
+
+/* fail TEXT, or fail with a number alone: returns that. */
+static int fail(fastworker_call *call) {
+        struct json_object *o = NULL;
+        const char *text = text_argument(call, 0, &o);
+        int r;
+
+        if (text && (text[0] == '-' || (text[0] >= '0' && text[0] <= '9')))
+                r = atoi(text);
+        else
+                r = fastworker_fail(call, text ? text : "");
+        json_object_put(o);
+        return r;
+}
+
+/* The names of all environment variables, and the open descriptors. */
+static int surroundings(fastworker_call *call) {
+        struct json_object *o = json_object_new_object(), *names = json_object_new_array(),
+                           *descriptors = json_object_new_array();
+        int r;
+
+        for (char **e = environ; *e; e++)
+                json_object_array_add(names,
+                                      json_object_new_string_len(*e, (int) strcspn(*e, "=")));
+        for (int fd = 0; fd < 64; fd++)
+                if (fcntl(fd, F_GETFD) >= 0)
+                        json_object_array_add(descriptors, json_object_new_int(fd));
+        json_object_object_add(o, "environment", names);
+        json_object_object_add(o, "descriptors", descriptors);
+        json_object_object_add(o, "pid", json_object_new_int(getpid()));
+        r = fastworker_return(call, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
+        json_object_put(o);
+        return r;
+}
+
+/* big N: a result of N bytes. */
+static int big(fastworker_call *call) {
+        struct json_object *o = NULL;
+        const char *text = text_argument(call, 0, &o);
+        size_t n = text ? strtoul(text, NULL, 10) : 0;
+        char *s;
+        int r;
+
+        json_object_put(o);
+        if (n < 2)
+                return -EINVAL;
+        s = malloc(n);
+        if (!s)
+                return -ENOMEM;
+        memset(s, 'x', n);
+        s[0] = s[n - 1] = '"';
+        r = fastworker_return_bytes(call, s, n);
+        free(s);
+        return r;
+}
+
+static int say(fastworker_call *call) {
+        struct json_object *o = NULL;
+        const char *text = text_argument(call, 0, &o);
+
+        fastworker_log(call, LOG_INFO, "%s", text ? text : "");
+        json_object_put(o);
+        return 0;
+}
+
+FASTWORKER_MODULE(FASTWORKER_TASK("noop", noop, "Does nothing."),
+                  FASTWORKER_TASK("echo", echo, "Gives its arguments back."),
+                  FASTWORKER_TASK("record", record, "Adds a line to a file."),
+                  FASTWORKER_TASK("hold", hold, "Runs until the test lets it go."),
+                  FASTWORKER_TASK("die", die, "Ends its process."),
+                  FASTWORKER_TASK("fail-with", fail, "Fails with a text or a number."),
+                  FASTWORKER_TASK("surroundings", surroundings,
+                                  "Shows environment and descriptors."),
+                  FASTWORKER_TASK("big", big, "Gives a result of a given size."),
+                  FASTWORKER_TASK("say", say, "Writes a line to the log."));

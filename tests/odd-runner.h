@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A runner for tests of what deals with runners: a test program calls it when it is started with
+ * "--as-runner MODE". In the mode "good" it runs these tasks; the other modes break a rule each. */
+
+#include "macro.h"
+
+/* ok: gives its arguments back. fail: fails. wait: logs "waiting" and never ends. segv, abort, exit: end the
+ * process. log: logs a line, and another one that belongs to no task. */
+#define ODD_RUNNER_TYPES "ok\t\nfail\t\nwait\t\nsegv\t\nabort\t\nexit\t\nlog\t\n"
+
+/* Returns what main() returns. */
+int odd_runner(const char *mode);
+
+/* Writes the example of doc/runner-protocol.md into a file. */
+void odd_runner_write_example(const char *file);
