@@ -162,9 +162,7 @@ START_TEST(other_questions) {
                             *stats = NULL;
         uint64_t usec = 0;
 
-        ck_assert_fails(fastworker_list(client, NULL, NULL, 0, &list), EINVAL, "1 to 1000");
-        ck_assert_fails(fastworker_list(client, NULL, NULL, 1001, &list), EINVAL, "1001");
-        ck_assert_ok(fastworker_list(client, "success", "echo", 10, &list));
+        ck_assert_ok(fastworker_list(client, NULL, &list));
         ck_assert_contains(list, "\"tasks\":[");
         ck_assert_ok(fastworker_get_subworker_status(client, &workers));
         ck_assert_contains(workers, "\"total_subworkers\":1");

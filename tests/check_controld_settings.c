@@ -7,6 +7,7 @@
 #include "check-util.h"
 #include "parse-util.h"
 #include "settings.h"
+#include "store.h"
 #include "time-util.h"
 
 static Settings *settings;
@@ -115,6 +116,16 @@ START_TEST(test_access) {
 }
 END_TEST
 
+/* The names and their order are those of the store. */
+START_TEST(test_durability) {
+        _cleanup_free_ char *flag = NULL;
+
+        flag = format_string("--durability=%s", store_durability_to_string((StoreDurability) _i));
+        load_flags(flag);
+        ck_assert_int_eq((int) settings->durability, _i);
+}
+END_TEST
+
 /* The defaults that users know from the reference. */
 START_TEST(test_defaults) {
         _cleanup_free_ char *error = NULL;
@@ -136,6 +147,8 @@ START_TEST(test_defaults) {
         ck_assert_uint_eq(settings->max_result_bytes, 1024 * 1024);
         ck_assert_uint_eq(settings->max_queued_tasks, 2000000);
         ck_assert_uint_eq(settings->max_waits_per_client, 100000);
+        ck_assert_int_eq((int) settings->durability, STORE_FULL);
+        ck_assert_uint_eq(settings->max_store_bytes, UINT64_C(64) << 30);
         ck_assert(settings->gui_enabled);
         ck_assert_str_eq(settings->gui_host, "127.0.0.1");
         ck_assert_uint_eq(settings->gui_port, 8080);
@@ -305,6 +318,7 @@ int main(void) {
         tcase_add_test(t, test_items);
         tcase_add_test(t, test_unique);
         tcase_add_test(t, test_access);
+        tcase_add_loop_test(t, test_durability, 0, _STORE_DURABILITY_MAX);
         tcase_add_test(t, test_defaults);
         tcase_add_test(t, test_reference);
         tcase_add_test(t, test_module_path);

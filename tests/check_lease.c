@@ -5,7 +5,7 @@
 
 #include "controld-fixture.h"
 #include "fail-alloc.h"
-#include "lease.h"
+#include "persist.h"
 #include "time-util.h"
 #include "turn.h"
 
@@ -117,7 +117,7 @@ START_TEST(test_find) {
         ck_assert_ptr_null(lease_find(fixture, w, &t->id, UINT64_C(1) << 32 | 1));
         ck_assert_ptr_null(lease_find(fixture, other, &t->id, 1));
         ck_assert_ptr_null(lease_find(fixture, w, &unknown, 1));
-        ck_assert_int_eq(task_end(fixture, t, &success), 0);
+        ck_assert_int_eq(fixture_end(t, &success), 0);
         ck_assert_ptr_null(lease_find(fixture, w, &t->id, 1));
 }
 END_TEST
@@ -134,6 +134,7 @@ START_TEST(test_end) {
         ck_assert_ptr_null(t->worker);
         ck_assert_str_eq(task_last_worker(t), "w1");
         ck_assert_uint_eq(t->started_usec, t->created_usec);
+        ck_assert_uint_ge(t->completed_usec, t->created_usec);
         ck_assert_uint_eq(w->n_leased, 0);
         ck_assert_uint_eq(w->n_done, 1);
         ck_assert_uint_eq(fixture->counters.succeeded, 1);
@@ -154,8 +155,9 @@ START_TEST(test_outcomes) {
                 const char *outcome;
                 TaskState state;
         } cases[] = {
-                { "success", TASK_SUCCESS },     { "failure", TASK_FAILURE },
-                { "crash", TASK_FAILURE },       { "timeout", TASK_FAILURE },
+                { "success", TASK_SUCCESS },
+                { "failure", TASK_FAILURE },
+                { "timeout", TASK_FAILURE },
                 { "cancelled", TASK_CANCELLED },
         };
 
@@ -176,8 +178,51 @@ START_TEST(test_outcomes) {
                 }
         }
         ck_assert_uint_eq(fixture->counters.succeeded, 1);
-        ck_assert_uint_eq(fixture->counters.failed, 3);
+        ck_assert_uint_eq(fixture->counters.failed, 2);
         ck_assert_uint_eq(fixture->counters.cancelled, 1);
+}
+END_TEST
+
+/* A crash need not be the task's fault; three are. */
+START_TEST(test_crashes) {
+        static const char died[] = "the task's process was killed by SIGSEGV";
+        Task *t = fixture_submit("a", PRIORITY_NORMAL);
+        const WireMessage *m;
+
+        fixture_worker("w1", "a", 1);
+        ck_assert_int_eq(peer_wait(fixture_peer("client"), t, &fixture->dirty), 0);
+        for (uint32_t attempt = 1; attempt <= 2; attempt++) {
+                dispatch_to("w1");
+                send_done("w1", t, attempt, "crash", "", died);
+                check_queued(t, attempt);
+                ck_assert_uint_eq(t->crashes, attempt);
+        }
+        dispatch_to("w1");
+        send_release("w1", t, 3); /* is no crash */
+        dispatch_to("w1");
+        send_done("w1", t, 4, "crash", "", died);
+        ck_assert_int_eq(t->state, TASK_DEAD);
+        ck_assert_uint_eq(queue_length(&fixture->queue), 0);
+        ck_assert_uint_eq(fixture->counters.requeued, 3);
+        ck_assert_uint_eq(fixture->counters.failed, 1);
+        turn_end(fixture);
+        m = fixture_take("client", WIRE_RESULT);
+        ck_assert_mem_eq(m->groups[1].iov_base, "dead", 4);
+        ck_assert_contains(task_error(t), "crashed its runner 3 times, the last time: the task's");
+        fixture_take_nothing();
+}
+END_TEST
+
+/* One that is to be cancelled is not tried again. */
+START_TEST(test_crash_cancelled) {
+        Task *t = fixture_submit("a", PRIORITY_NORMAL);
+
+        fixture_worker("w1", "a", 1);
+        dispatch_to("w1");
+        send_cancel(t, WIRE_CANCEL_STOPPING);
+        send_done("w1", t, 1, "crash", "", "it died");
+        ck_assert_int_eq(t->state, TASK_CANCELLED);
+        ck_assert_uint_eq(queue_length(&fixture->queue), 0);
 }
 END_TEST
 
@@ -335,6 +380,7 @@ START_TEST(test_cancel_returned) {
         send_release("w1", released, 1);
         ck_assert_int_eq(released->state, TASK_CANCELLED);
         lease_return(fixture, lost);
+        persist_commit(fixture);
         ck_assert_int_eq(lost->state, TASK_CANCELLED);
         ck_assert_str_eq(task_last_worker(lost), "w1");
         ck_assert_uint_eq(w->n_leased, 0);
@@ -358,6 +404,7 @@ START_TEST(test_cancel_disconnected) {
         ck_assert_int_eq(wire_get_cancel(&fixture_take("client", WIRE_CANCELLED)->fields[1]),
                          WIRE_CANCEL_STOPPING);
         lease_return(fixture, t);
+        persist_commit(fixture);
         ck_assert_int_eq(t->state, TASK_CANCELLED);
 }
 END_TEST
@@ -379,7 +426,7 @@ START_TEST(test_no_memory) {
         ck_assert_contains(text, "Out of memory");
         check_queued(t, 1); /* it must not hang */
 
-        FAIL_EACH_ALLOC(r = task_end(fixture, t, &(TaskEnd){ .state = TASK_CANCELLED }), {
+        FAIL_EACH_ALLOC(r = fixture_end(t, &(TaskEnd){ .state = TASK_CANCELLED }), {
                 ck_assert_int_eq(r, -ENOMEM);
                 check_queued(t, 1);
                 ck_assert_uint_eq(queue_length(&fixture->queue), 1);
@@ -400,6 +447,8 @@ int main(void) {
         tcase_add_test(t, test_find);
         tcase_add_test(t, test_end);
         tcase_add_test(t, test_outcomes);
+        tcase_add_test(t, test_crashes);
+        tcase_add_test(t, test_crash_cancelled);
         tcase_add_test(t, test_started);
         tcase_add_test(t, test_release);
         tcase_add_test(t, test_token_is_new_each_time);

@@ -9,7 +9,7 @@
 #include "zmq-util.h"
 
 typedef struct Seen {
-        unsigned n_up, n_down, n_tasks, n_revoked, n_described, n_void;
+        unsigned n_up, n_down, n_tasks, n_revoked, n_described, n_void, n_expired;
         char acknowledged[32], refused[64];
 } Seen;
 
@@ -39,6 +39,10 @@ static void on_down(void *userdata) {
         seen.n_down++;
 }
 
+static void on_expired(void *userdata) {
+        seen.n_expired++;
+}
+
 static void on_tasks(const WireMessage *m, void *userdata) {
         seen.n_tasks += (unsigned) m->n_groups;
 }
@@ -65,6 +69,7 @@ static const LinkHandlers handlers = {
         .describe = on_describe,
         .up = on_up,
         .down = on_down,
+        .expired = on_expired,
         .tasks = on_tasks,
         .revoke = on_revoke,
         .acknowledged = on_acknowledged,
@@ -271,10 +276,13 @@ START_TEST(test_silence) {
         come_up("{\"heartbeat_usec\":20000,\"lease_usec\":200000}");
         run_until(seen.n_down == 1);
         ck_assert_int_ne(link_state(link_), LINK_UP);
+        run_until(seen.n_expired == 1);
         answer_where();
         expect(worker_side, "REGISTER");
         answer(worker_side, "REGISTERED", "{}", NULL);
         run_until(seen.n_up == 2);
+        ck_assert_uint_eq(seen.n_down, 1);
+        ck_assert_uint_eq(seen.n_expired, 1); /* told once, however long it lasts */
 }
 END_TEST
 
@@ -295,6 +303,7 @@ START_TEST(test_restart) {
         answer(worker_side, "REGISTERED", "{}", NULL);
         run_until(seen.n_up == 2);
         ck_assert_str_eq(link_address(link_), worker_address);
+        ck_assert_uint_eq(seen.n_expired, 0); /* back in time */
 }
 END_TEST
 

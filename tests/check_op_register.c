@@ -230,7 +230,7 @@ START_TEST(test_leases) {
         begin("sw1", 2, 0, "{\"types\":[{\"name\":\"a\"}],\"host\":\"h\",\"pid\":7}");
         put_lease(kept, 1);
         put_lease(lost, 9);
-        put_lease(other, 1);
+        put_lease(other, 101);
         m = registered("p2");
         ck_assert_uint_eq(m->n_groups, 2);
         ck_assert_id_eq(fixture_id(m, 0), lost->id);
@@ -242,6 +242,52 @@ START_TEST(test_leases) {
         ck_assert_int_eq(other->state, TASK_QUEUED);
         ck_assert_uint_eq(w->n_leased, 1);
         ck_assert_int_eq(w->state, WORKER_ACTIVE);
+        fixture_take_nothing();
+}
+END_TEST
+
+/* What was handed out in the last moment of a coordinator before us: the store was not told in time, and the worker
+ * keeps it, unless it was given to somebody else since. */
+START_TEST(test_leases_of_before) {
+        Task *t = fixture_submit("a", PRIORITY_NORMAL),
+             *given = fixture_submit("a", PRIORITY_NORMAL),
+             *same = fixture_submit("a", PRIORITY_NORMAL),
+             *ahead = fixture_submit("a", PRIORITY_NORMAL),
+             *gone = fixture_submit("a", PRIORITY_NORMAL);
+        const WireMessage *m;
+        Worker *w;
+
+        t->attempt = same->attempt = 2;
+        w = register_plain("p2", "sw2");
+        queue_remove(&fixture->queue, given);
+        lease_adopt(fixture, w, given);
+        ck_assert_int_eq(fixture_end(gone, &(TaskEnd){ .state = TASK_CANCELLED }), 0);
+        begin("sw1", 2, 0, "{\"types\":[{\"name\":\"a\"}],\"host\":\"h\",\"pid\":7}");
+        put_lease(t, 4);
+        put_lease(same, 2);
+        put_lease(given, 1);
+        put_lease(gone, 1);
+        put_lease(ahead, 100);
+        m = registered("p1");
+        ck_assert_uint_eq(m->n_groups, 3);
+        ck_assert_id_eq(fixture_id(m, 0), same->id);
+        ck_assert_id_eq(fixture_id(m, 1), given->id);
+        ck_assert_id_eq(fixture_id(m, 2), gone->id);
+        w = find("sw1");
+        ck_assert_uint_eq(w->n_leased, 2);
+        ck_assert_ptr_eq(t->worker, w);
+        ck_assert_int_eq(t->state, TASK_ASSIGNED);
+        ck_assert_uint_eq(t->attempt, 4);
+        ck_assert_uint_eq(ahead->attempt, 100);
+        ck_assert_uint_eq(queue_length(&fixture->queue), 1);
+
+        /* The next attempt is a new one, and two cannot have it. */
+        begin("sw3", 2, 0, "{\"types\":[{\"name\":\"a\"}]}");
+        put_lease(t, 5);
+        ck_assert_uint_eq(registered("p3")->n_groups, 1);
+        ck_assert_ptr_eq(t->worker, w);
+        lease_return(fixture, t);
+        ck_assert_uint_eq(t->attempt, 4);
         fixture_take_nothing();
 }
 END_TEST
@@ -337,6 +383,7 @@ int main(void) {
         tcase_add_test(t, test_take_over);
         tcase_add_test(t, test_rename);
         tcase_add_test(t, test_leases);
+        tcase_add_test(t, test_leases_of_before);
         tcase_add_test(t, test_leases_on_the_same_connection);
         tcase_add_test(t, test_leases_given_up);
         tcase_add_test(t, test_cancel_asked);

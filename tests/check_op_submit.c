@@ -2,9 +2,8 @@
 
 /* SUBMIT: all of a batch or nothing, limits, keys. */
 
-#include "controld-fixture.h"
 #include "fail-alloc.h"
-#include "lease.h"
+#include "fake-store.h"
 #include "turn.h"
 
 #define UUID "01938F2A-7c3b-7000-8abc-0123456789ab"
@@ -74,7 +73,7 @@ static void end(const TaskId *id) {
         Task *t = task_find(&fixture->tasks, id);
 
         ck_assert_ptr_nonnull(t);
-        ck_assert_int_eq(task_end(fixture, t, &(TaskEnd){ .state = TASK_CANCELLED }), 0);
+        ck_assert_int_eq(fixture_end(t, &(TaskEnd){ .state = TASK_CANCELLED }), 0);
 }
 
 START_TEST(test_batch) {
@@ -134,7 +133,7 @@ START_TEST(test_all_or_nothing) {
         begin("");
         put_task("add", "", "", "", "");
         put_task("add", "", "", "", "{\"timeout\":5}");
-        check_refused(WIRE_ERROR_BAD_ARGUMENT, "unknown option \"timeout\"");
+        check_refused(WIRE_ERROR_BAD_ARGUMENT, "but no option timeout");
         begin("");
         put_task("add", "", "", "", "[]");
         check_refused(WIRE_ERROR_BAD_ARGUMENT, "must be one JSON object");
@@ -296,6 +295,68 @@ START_TEST(test_no_memory) {
 }
 END_TEST
 
+/* At most one of them lives. */
+START_TEST(test_unique) {
+        static const char refuse[] = "{\"unique\":\"u\"}",
+                          give[] = "{\"unique\":\"u\",\"unique_policy\":\"return\"}";
+        TaskId id, second;
+        Task *t;
+
+        begin("wait");
+        put_task("add", "", "", "", refuse);
+        put_task("add", "", "", "", refuse);
+        check_refused(WIRE_ERROR_EXISTS, "task 2 of this submit");
+        ck_assert_ptr_null(fixture->tasks.uniques);
+
+        begin("");
+        put_task("add", "", "key", "", refuse);
+        id = accepted();
+        t = task_find(&fixture->tasks, &id);
+        ck_assert_uint_eq(t->options_size, strlen(refuse)); /* to be known after a restart */
+        begin("");
+        put_task("add", "", "other", "", refuse);
+        submit();
+        fixture_take_error("client", WIRE_ERROR_EXISTS, "task 1 of this submit");
+        begin("");
+        put_task("add", "", "key", "", refuse); /* sent again: it is that task */
+        ck_assert_id_eq(accepted(), id);
+        begin("");
+        put_task("sleep", "", "", "", give);
+        ck_assert_id_eq(accepted(), id);
+        ck_assert_uint_eq(n_tasks(), 1);
+
+        end(&id);
+        begin("");
+        put_task("add", "", "", "", give);
+        second = accepted();
+        ck_assert_id_ne(second, id);
+        ck_assert_ptr_eq(task_find_by_unique(&fixture->tasks, "u", 1),
+                         task_find(&fixture->tasks, &second));
+}
+END_TEST
+
+START_TEST(test_memory_only) {
+        TaskId id;
+
+        begin("");
+        put_task("add", "", "", "", "{\"durability\":\"none\"}");
+        id = accepted();
+        ck_assert(task_find(&fixture->tasks, &id)->in_memory);
+        ck_assert_uint_eq(task_find(&fixture->tasks, &id)->options_size, 0);
+        id = submit_key("");
+        ck_assert(!task_find(&fixture->tasks, &id)->in_memory);
+}
+END_TEST
+
+START_TEST(test_full) {
+        fake_store_setup();
+        fake_store.is_full = true;
+        begin("");
+        put_task("add", "", "", "", "");
+        check_refused(WIRE_ERROR_NO_SPACE, "MaxStoreBytes=");
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("op_submit");
         TCase *t = tcase_create("all");
@@ -311,6 +372,9 @@ int main(void) {
         tcase_add_test(t, test_expired_key);
         tcase_add_test(t, test_held);
         tcase_add_test(t, test_no_memory);
+        tcase_add_test(t, test_unique);
+        tcase_add_test(t, test_memory_only);
+        tcase_add_test(t, test_full);
         suite_add_tcase(suite, t);
         return check_run(suite);
 }

@@ -208,6 +208,32 @@ START_TEST(test_no_memory) {
 }
 END_TEST
 
+/* The task will be tried again: who was not told of its end waits for the next one. */
+START_TEST(test_wait_again) {
+        Task *t = queued(), *other = queued();
+        Peer *p = get("p"), *q = get("q");
+
+        ck_assert_int_eq(peer_wait(p, t, &dirty), 0);
+        ck_assert_int_eq(peer_wait(p, other, &dirty), 0);
+        ck_assert_int_eq(peer_wait(q, t, &dirty), 0);
+        task_set_state(&table, t, TASK_ASSIGNED);
+        task_set_state(&table, t, TASK_FAILURE);
+        waiters_ready(t, &dirty);
+        end(other);
+        check_peer(p, 0, 2);
+        waiters_wait_again(t, &dirty);
+        task_set_state(&table, t, TASK_QUEUED);
+        check_peer(p, 1, 1);
+        check_peer(q, 1, 0);
+        end(t);
+        check_peer(p, 0, 2);
+        check_peer(q, 0, 1);
+        waiters_drop(t, &dirty);
+        waiters_drop(other, &dirty);
+        check_peer(p, 0, 0);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("peer");
         TCase *t = tcase_create("all");
@@ -220,6 +246,7 @@ int main(void) {
         tcase_add_test(t, test_drop);
         tcase_add_test(t, test_free_with_waiters);
         tcase_add_test(t, test_no_memory);
+        tcase_add_test(t, test_wait_again);
         suite_add_tcase(suite, t);
         return check_run(suite);
 }

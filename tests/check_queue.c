@@ -359,6 +359,16 @@ START_TEST(test_model) {
 }
 END_TEST
 
+/* Numbers grow, also over a restart. */
+START_TEST(test_sequence) {
+        ck_assert_uint_eq(queue_next_sequence(&queue), 1);
+        ck_assert_uint_eq(queue_next_sequence(&queue), 2);
+        queue_note_sequence(&queue, 40);
+        queue_note_sequence(&queue, 7);
+        ck_assert_uint_eq(queue_next_sequence(&queue), 41);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("queue");
         TCase *t = tcase_create("all");
@@ -374,6 +384,7 @@ int main(void) {
         tcase_add_test(t, test_reinsert_alone);
         tcase_add_test(t, test_remove);
         tcase_add_test(t, test_model);
+        tcase_add_test(t, test_sequence);
         suite_add_tcase(suite, t);
         return check_run(suite);
 }

@@ -206,6 +206,54 @@ START_TEST(test_waiters) {
 }
 END_TEST
 
+/* It is no result any more, but still there. */
+START_TEST(test_remove) {
+        Task *t = add(), *other = add();
+        TaskId id = t->id;
+
+        results_remove(&results, t);
+        ck_assert_uint_eq(results.n, 1);
+        make_older(t, TTL_USEC + USEC_PER_SEC);
+        results.size_max = 0;
+        ck_assert_uint_eq(expire(), 0);
+        ck_assert_ptr_eq(TAILQ_FIRST(&results.by_age), other);
+        trim();
+        ck_assert_uint_eq(results.n, 0);
+        ck_assert(exists(&id));
+}
+END_TEST
+
+static unsigned n_forgotten;
+static TaskId forgotten;
+
+static void note_forgotten(const Task *t, void *userdata) {
+        ck_assert_ptr_eq(userdata, &results);
+        ck_assert_ptr_eq(task_find(&table, &t->id), t);
+        forgotten = t->id;
+        n_forgotten++;
+}
+
+/* Whatever frees one says so before. */
+START_TEST(test_forget) {
+        Task *old = add(), *t = add();
+        TaskId old_id = old->id, id = t->id, last = add()->id;
+
+        results.forget = note_forgotten;
+        results.userdata = &results;
+        make_older(old, TTL_USEC + USEC_PER_SEC);
+        ck_assert_uint_eq(expire(), 1);
+        ck_assert_uint_eq(n_forgotten, 1);
+        ck_assert_id_eq(forgotten, old_id);
+        results_drop(&results, &table, &dirty, t);
+        ck_assert_uint_eq(n_forgotten, 2);
+        ck_assert_id_eq(forgotten, id);
+        results.size_max = 0;
+        trim();
+        ck_assert_uint_eq(n_forgotten, 3);
+        ck_assert_id_eq(forgotten, last);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("results");
         TCase *t = tcase_create("all");
@@ -220,6 +268,8 @@ int main(void) {
         tcase_add_test(t, test_expire_all);
         tcase_add_test(t, test_for_ever);
         tcase_add_test(t, test_waiters);
+        tcase_add_test(t, test_remove);
+        tcase_add_test(t, test_forget);
         suite_add_tcase(suite, t);
         return check_run(suite);
 }

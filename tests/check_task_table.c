@@ -111,7 +111,14 @@ START_TEST(test_states) {
         ck_assert_uint_eq(table.by_state[TASK_RUNNING], 0);
         ck_assert_uint_ge(t->ended_monotonic_usec, before);
         ck_assert_uint_le(t->ended_monotonic_usec, now_usec(CLOCK_MONOTONIC));
-        ck_assert_uint_ge(t->completed_usec, t->created_usec);
+        ck_assert_uint_eq(t->completed_usec, 0); /* told by task_end() */
+        task_set_state(&table, t, TASK_QUEUED);
+        ck_assert_uint_eq(table.by_state[TASK_FAILURE], 0);
+        ck_assert_uint_eq(table.by_state[TASK_QUEUED], 1);
+        task_restore_state(&table, t, TASK_DEAD); /* whatever it was */
+        ck_assert_int_eq(t->state, TASK_DEAD);
+        ck_assert_uint_eq(table.by_state[TASK_QUEUED], 0);
+        ck_assert_uint_eq(table.by_state[TASK_DEAD], 1);
 }
 END_TEST
 
@@ -271,6 +278,56 @@ START_TEST(test_free_with_waiters) {
 END_TEST
 #endif
 
+START_TEST(test_unique) {
+        TaskSpec spec = spec_with(NULL, NULL), other_spec = spec_with(NULL, NULL);
+        Task *t = new_task(&spec), *other = new_task(&other_spec);
+
+        ck_assert_ptr_null(task_find_by_unique(&table, "u", 1));
+        ck_assert_int_eq(task_add_unique(&table, t, "u", 1), 0);
+        ck_assert_int_eq(task_add_unique(&table, other, "uv", 2), 0);
+        ck_assert_ptr_eq(task_find_by_unique(&table, "u", 1), t);
+        ck_assert_ptr_eq(task_find_by_unique(&table, "uv", 2), other);
+        ck_assert_ptr_null(task_find_by_key(&table, "u", 1)); /* that is another index */
+        task_drop_unique(&table, t);
+        task_drop_unique(&table, t);
+        ck_assert_ptr_null(task_find_by_unique(&table, "u", 1));
+        ck_assert_ptr_null(t->unique);
+        task_free(&table, other);
+        ck_assert_ptr_null(table.uniques);
+        FAIL_EACH_ALLOC(int r = task_add_unique(&table, t, "u", 1), {
+                ck_assert_int_eq(r, -ENOMEM);
+                ck_assert_ptr_null(t->unique);
+                ck_assert_ptr_null(table.uniques);
+        });
+        ck_assert_ptr_eq(task_find_by_unique(&table, "u", 1), t);
+}
+END_TEST
+
+START_TEST(test_clear_end) {
+        TaskSpec spec = spec_with("args", NULL);
+        Task *t = new_task(&spec);
+
+        ck_assert_int_eq(task_set_end(&table, t, "result", 6, "error", 5, "worker-1"), 0);
+        task_clear_end(&table, t);
+        ck_assert_uint_eq(table.payload_bytes, 4);
+        ck_assert_uint_eq(t->result_size, 0);
+        ck_assert_uint_eq(t->error_size, 0);
+        ck_assert_str_eq(task_result(t), "");
+        ck_assert_ptr_null(task_last_worker(t));
+}
+END_TEST
+
+START_TEST(test_key_text) {
+        TaskSpec spec = spec_with(NULL, NULL);
+        Task *t = new_task(&spec);
+
+        ck_assert_uint_eq(task_key(t).iov_len, 0);
+        ck_assert_int_eq(task_add_key(&table, t, "a key", 5), 0);
+        ck_assert_uint_eq(task_key(t).iov_len, 5);
+        ck_assert_mem_eq(task_key(t).iov_base, "a key", 5);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("task_table");
         TCase *t = tcase_create("all"), *mistakes = tcase_create("mistakes");
@@ -281,6 +338,9 @@ int main(void) {
         tcase_add_test(t, test_size);
         tcase_add_test(t, test_states);
         tcase_add_test(t, test_end);
+        tcase_add_test(t, test_unique);
+        tcase_add_test(t, test_clear_end);
+        tcase_add_test(t, test_key_text);
         tcase_add_test(t, test_keys);
         tcase_add_test(t, test_many);
         tcase_add_test(t, test_flood);

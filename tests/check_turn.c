@@ -32,7 +32,7 @@ static Task *submit_large(const char *type, size_t size) {
 static void end_task(Task *t, const void *result, size_t size) {
         TaskEnd end = { .state = TASK_SUCCESS, .result = { (void *) result, size } };
 
-        ck_assert_int_eq(task_end(fixture, t, &end), 0);
+        ck_assert_int_eq(fixture_end(t, &end), 0);
 }
 
 START_TEST(test_idle) {

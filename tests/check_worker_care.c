@@ -236,6 +236,26 @@ START_TEST(test_others) {
 }
 END_TEST
 
+/* One that held tasks before a restart has InactiveSec= to come back. */
+START_TEST(test_awaited) {
+        Task *t;
+        Worker *w = worker_with_task("w1", &t);
+        _cleanup_free_ char *first = NULL, *second = NULL;
+
+        worker_detach(w);
+        w->state = WORKER_AWAITED;
+        silence(w, fixture->settings->inactive_usec - 5 * USEC_PER_SEC);
+        first = care();
+        ck_assert_str_eq(first, "");
+        ck_assert_ptr_eq(t->worker, w);
+        silence(w, fixture->settings->inactive_usec + USEC_PER_SEC);
+        second = care();
+        ck_assert_contains(second, "1 task queued again");
+        ck_assert_int_eq(w->state, WORKER_INACTIVE);
+        check_gone(t);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("worker_care");
         TCase *t = tcase_create("all");
@@ -252,6 +272,7 @@ int main(void) {
         tcase_add_test(t, test_goodbye_of_the_idle);
         tcase_add_test(t, test_local);
         tcase_add_test(t, test_others);
+        tcase_add_test(t, test_awaited);
         suite_add_tcase(suite, t);
         return check_run(suite);
 }

@@ -4,8 +4,8 @@
 
 #include "controld-fixture.h"
 #include "json-util.h"
-#include "lease.h"
 #include "ops.h"
+#include "persist.h"
 
 typedef struct Sent {
         char peer[16];
@@ -28,6 +28,7 @@ struct Endpoint {
         } while (false)
 
 Controld *fixture;
+bool fixture_holds_commits;
 int (*fixture_handle)(const struct iovec *routing, const struct iovec *frames, size_t n);
 
 static Endpoint endpoint;
@@ -50,7 +51,11 @@ static void clear_environment(void) {
                         (void) unsetenv(controld_conf_table.items[i].env);
 }
 
-void fixture_setup(void) {
+static void forget(const Task *t, void *userdata) {
+        persist_forget(userdata, t);
+}
+
+static void start(StoreDurability durability, const char *state_directory) {
         static char *argv[] = { (char *) "fastworker-controld", (char *) "--config=/dev/null",
                                 NULL };
         Controld *c = calloc(1, sizeof(*c));
@@ -60,14 +65,32 @@ void fixture_setup(void) {
         clear_environment();
         ck_assert_int_eq(conf_load(&controld_conf_table, 2, argv, &settings, &c->conf), 1);
         c->settings = settings;
+        c->settings->durability = durability;
+        if (state_directory) {
+                free(c->settings->state_directory);
+                c->settings->state_directory = strdup(state_directory);
+                ck_assert_ptr_nonnull(c->settings->state_directory);
+                c->settings->max_store_bytes =
+                        16 * 1024 * 1024; /* a small reserve is quicker made */
+        }
         queue_init(&c->queue);
         worker_registry_init(&c->workers);
         results_init(&c->results, c->settings->result_cache_size,
                      c->settings->result_cache_ttl_usec);
         TAILQ_INIT(&c->dirty);
         held_init(&c->held);
+        ledger_init(&c->ledger);
+        c->results.forget = forget;
+        c->results.userdata = c;
         endpoint = (Endpoint){ .controld = c };
         fixture = c;
+        ck_assert_int_eq(sd_event_new(&c->event), 0);
+        ck_assert_int_eq(persist_open(c), 0);
+}
+
+void fixture_setup(void) {
+        fixture_holds_commits = false;
+        start(STORE_NONE, NULL);
 }
 
 static void free_sent(void) {
@@ -79,14 +102,22 @@ static void free_sent(void) {
         n_sent = 0;
 }
 
-void fixture_teardown(void) {
+static void stop(void) {
         Controld *c = fixture;
         Worker *w, *next_worker;
         Peer *p, *next_peer;
+        Task *t;
 
+        c->store = store_close(c->store);
+        if (c->backup)
+                c->backup = ledger_drop(c->backup);
+        ledger_done(&c->ledger);
         held_done(&c->held);
         HASH_ITER(hh, c->workers.workers, w, next_worker) {
-                lease_return_all(c, w);
+                while ((t = TAILQ_FIRST(&w->leases))) {
+                        TAILQ_REMOVE(&w->leases, t, link);
+                        w->n_leased--;
+                }
                 worker_free(&c->workers, w);
         }
         HASH_ITER(hh, endpoint.peers, p, next_peer)
@@ -98,11 +129,31 @@ void fixture_teardown(void) {
         wire_out_done(&request);
         conf_settings_free(&controld_conf_table, c->settings);
         conf_free(c->conf);
+        sd_event_unref(c->event);
         free(c);
         free_sent();
         broken_error = 0;
         fixture_handle = NULL;
         fixture = NULL;
+}
+
+void fixture_teardown(void) {
+        stop();
+}
+
+void fixture_restart(StoreDurability durability, const char *directory) {
+        stop();
+        start(durability, directory);
+}
+
+void fixture_settle(void) {
+        uint64_t ticket;
+
+        persist_commit(fixture);
+        ticket = store_commit(fixture->store);
+        while (store_safe_ticket(fixture->store) < ticket)
+                ck_assert_int_ge(sd_event_run(fixture->event, UINT64_MAX), 0);
+        ledger_settle(fixture, ticket);
 }
 
 /* --- things ----------------------------------------------------------------------------------- */
@@ -125,6 +176,23 @@ Worker *fixture_worker(const char *id, const char *type, uint32_t capacity) {
 Task *fixture_submit(const char *type, TaskPriority priority) {
         return push_task(&fixture->tasks, &fixture->queue, make_type(&fixture->types, type),
                          priority);
+}
+
+int fixture_end(Task *t, const TaskEnd *end) {
+        LedgerEntry *e;
+        int r;
+
+        r = ledger_add(&fixture->ledger, LEDGER_QUIET, NULL, 1, &e);
+        if (r < 0)
+                return r;
+        r = task_end(fixture, t, end);
+        if (r < 0) {
+                ledger_undo(&fixture->ledger, e);
+                return r;
+        }
+        ledger_note(e, t, false);
+        persist_commit(fixture);
+        return 0;
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
@@ -257,6 +325,8 @@ void fixture_request(const char *peer, EndpointRole role) {
         handler = op_handler(role, r.message.verb);
         require(handler);
         require(handler(fixture, &r) == 0);
+        if (!fixture_holds_commits)
+                persist_commit(fixture);
 }
 
 int endpoint_handle(Endpoint *e, const struct iovec *routing, const struct iovec *frames,

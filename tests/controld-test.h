@@ -50,6 +50,7 @@ _unused_ static Task *make_task(TaskTable *table, TaskType *type, TaskPriority p
 _unused_ static Task *push_task(TaskTable *table, Queue *q, TaskType *type, TaskPriority priority) {
         Task *t = make_task(table, type, priority);
 
+        t->sequence = queue_next_sequence(q);
         queue_push(q, t);
         return t;
 }

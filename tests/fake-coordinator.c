@@ -1,52 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
 #include <pthread.h>
-#include <stdio.h>
 #include <sys/eventfd.h>
 
-#include "fake-coordinator.h"
-#include "hash.h"
-#include "task-state.h"
+#include "fake-internal.h"
+#include "json-util.h"
 #include "time-util.h"
-#include "wire.h"
-#include "zmq-util.h"
 
-/* Not Check's macros: they are not for threads. */
-#define MUST(condition)                                                                 \
-        do {                                                                            \
-                if (!(condition)) {                                                     \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-                        abort();                                                        \
-                }                                                                       \
-        } while (false)
-
-typedef struct FakeTask {
-        TaskId id;
-        char key[WIRE_KEY_MAX + 1], name[WIRE_NAME_MAX + 1];
-        TaskPriority priority;
-        TaskState state;
-        struct iovec arguments, result;
-        const char *error;
-        uint64_t created_usec, completed_usec;
-        char waiter[16]; /* routing id of the one peer that wants the result */
-        size_t waiter_size;
-        UT_hash_handle hh, by_key;
-} FakeTask;
-
-struct Fake {
-        void *context, *socket;
-        int stop_fd;
-        char *address, *announced;
-        pthread_t thread;
-        bool is_running, was_deaf, was_stopping;
-        const char *_Atomic refuse_code, *_Atomic refuse_text;
-        _Atomic unsigned counters[_FAKE_COUNTER_MAX];
-        FakeTask *tasks, *keys, *slow;
-        Frames in;
-        WireOut out;
-};
-
-static void count(Fake *f, FakeCounter counter, size_t n) {
+void fake_add(Fake *f, FakeCounter counter, size_t n) {
         atomic_fetch_add(&f->counters[counter], (unsigned) n);
 }
 
@@ -57,13 +18,13 @@ static void send_to(Fake *f, const void *peer, size_t size) {
         (void) wire_send(f->socket, &routing, &f->out);
 }
 
-static void reply(Fake *f) {
+void fake_reply(Fake *f) {
         send_to(f, f->in.iov[0].iov_base, f->in.iov[0].iov_len);
 }
 
-static void refuse(Fake *f, const WireMessage *m, WireError code, const char *text) {
+void fake_refuse(Fake *f, const WireMessage *m, WireError code, const char *text) {
         wire_put_refusal(&f->out, &m->correlation, code, text);
-        reply(f);
+        fake_reply(f);
 }
 
 static void put_result(Fake *f, const TaskId *id, const FakeTask *t) {
@@ -106,6 +67,8 @@ static void run_task(Fake *f, FakeTask *t) {
 
         if (streq(t->name, "fail"))
                 finish(f, t, TASK_FAILURE, "it failed as told");
+        else if (streq(t->name, "crash"))
+                finish(f, t, TASK_DEAD, "it crashed\nthree times");
         else if (streq(t->name, "bytes")) {
                 t->result = (struct iovec){ bytes, sizeof(bytes) };
                 finish(f, t, TASK_SUCCESS, NULL);
@@ -127,7 +90,8 @@ static FakeTask *new_task(Fake *f, const struct iovec *group) {
         FakeTask *t = calloc(1, sizeof(*t));
 
         MUST(t);
-        MUST(task_id_new(&t->id) == 0);
+        if (task_id_from_text(group[2].iov_base, group[2].iov_len, &t->id) < 0)
+                MUST(task_id_new(&t->id) == 0);
         copy_text(t->name, &group[0]);
         copy_text(t->key, &group[2]);
         t->priority = task_priority_from_text(group[1].iov_base, group[1].iov_len);
@@ -138,11 +102,11 @@ static FakeTask *new_task(Fake *f, const struct iovec *group) {
         MUST(t->arguments.iov_base);
         HASH_ADD(hh, f->tasks, id, sizeof(t->id), t);
         HASH_ADD_KEYPTR(by_key, f->keys, t->key, strlen(t->key), t);
-        count(f, FAKE_TASKS, 1);
+        fake_add(f, FAKE_TASKS, 1);
         return t;
 }
 
-static FakeTask *find(Fake *f, const struct iovec *field) {
+FakeTask *fake_find(Fake *f, const struct iovec *field) {
         TaskId id = wire_get_task_id(field);
         FakeTask *t;
 
@@ -161,20 +125,40 @@ static bool has_name(const WireMessage *m, const char *name) {
         return false;
 }
 
+/* Whether one of the tasks has this unique key, and is to be refused if there is another one. */
+static bool has_unique(const WireMessage *m, const char *key) {
+        for (size_t i = 0; i < m->n_groups; i++) {
+                _cleanup_json_ struct json_object *o = NULL;
+                const struct iovec *options = &wire_group(m, i)[4];
+                const char *unique = NULL, *policy = "refuse";
+
+                MUST(json_parse_object(options->iov_base, options->iov_len, &o, NULL) == 0);
+                (void) json_get_string(o, "unique", &unique);
+                (void) json_get_string(o, "unique_policy", &policy);
+                if (unique && streq(unique, key) && streq(policy, "refuse"))
+                        return true;
+        }
+        return false;
+}
+
 /* True if the submit is not to be taken. */
 static bool refuse_submit(Fake *f, const WireMessage *m) {
         if (has_name(m, "nosuch"))
-                refuse(f, m, WIRE_ERROR_UNKNOWN_TASK_TYPE,
-                       "nobody offers nosuch; there are: echo, fail");
+                fake_refuse(f, m, WIRE_ERROR_UNKNOWN_TASK_TYPE,
+                            "nobody offers nosuch; there are: echo, fail");
         else if (has_name(m, "full"))
-                refuse(f, m, WIRE_ERROR_QUEUE_FULL, "too many tasks are queued");
+                fake_refuse(f, m, WIRE_ERROR_QUEUE_FULL, "too many tasks are queued");
+        else if (has_name(m, "nospace"))
+                fake_refuse(f, m, WIRE_ERROR_NO_SPACE, "the store is full");
+        else if (has_unique(m, "taken"))
+                fake_refuse(f, m, WIRE_ERROR_EXISTS, "a task with this unique key has not ended");
         else if (has_name(m, "mute"))
                 return true;
         else if (has_name(m, "deaf") && !f->was_deaf)
                 f->was_deaf = true;
         else if (has_name(m, "stop") && !f->was_stopping) {
                 f->was_stopping = true;
-                refuse(f, m, WIRE_ERROR_STOPPING, "going down");
+                fake_refuse(f, m, WIRE_ERROR_STOPPING, "going down");
         } else
                 return false;
         return true;
@@ -184,7 +168,8 @@ static void on_submit(Fake *f, const WireMessage *m) {
         FakeTask *tasks[WIRE_BATCH_MAX];
         bool is_new[WIRE_BATCH_MAX];
 
-        count(f, FAKE_SUBMITS, 1);
+        fake_add(f, FAKE_SUBMITS, 1);
+        copy_text(f->options, &wire_group(m, m->n_groups - 1)[4]);
         if (refuse_submit(f, m))
                 return;
         for (size_t i = 0; i < m->n_groups; i++) {
@@ -198,7 +183,7 @@ static void on_submit(Fake *f, const WireMessage *m) {
         wire_begin(&f->out, WIRE_ACCEPTED, &m->correlation);
         for (size_t i = 0; i < m->n_groups; i++)
                 wire_put_task_id(&f->out, &tasks[i]->id);
-        reply(f);
+        fake_reply(f);
         for (size_t i = 0; i < m->n_groups; i++) {
                 if (wire_get_mode_is_wait(&m->fields[0]))
                         subscribe(f, tasks[i]);
@@ -208,9 +193,9 @@ static void on_submit(Fake *f, const WireMessage *m) {
 }
 
 static void on_wait(Fake *f, const WireMessage *m) {
-        count(f, FAKE_WAITS, m->n_groups);
+        fake_add(f, FAKE_WAITS, m->n_groups);
         for (size_t i = 0; i < m->n_groups; i++) {
-                FakeTask *t = find(f, wire_group(m, i));
+                FakeTask *t = fake_find(f, wire_group(m, i));
                 TaskId id = wire_get_task_id(wire_group(m, i));
 
                 if (t) {
@@ -219,7 +204,7 @@ static void on_wait(Fake *f, const WireMessage *m) {
                 }
                 wire_begin(&f->out, WIRE_RESULT, NULL);
                 put_result(f, &id, NULL);
-                reply(f);
+                fake_reply(f);
         }
 }
 
@@ -239,7 +224,7 @@ static void on_status(Fake *f, const WireMessage *m, FakeTask *t) {
         wire_put(&f->out, t->arguments.iov_base, t->arguments.iov_len);
         wire_put(&f->out, t->result.iov_base, t->result.iov_len);
         wire_put_string(&f->out, t->error);
-        reply(f);
+        fake_reply(f);
 }
 
 static void on_cancel(Fake *f, const WireMessage *m, FakeTask *t) {
@@ -250,15 +235,15 @@ static void on_cancel(Fake *f, const WireMessage *m, FakeTask *t) {
         wire_put_string(&f->out, wire_cancel_to_string(had_ended ? WIRE_CANCEL_FINISHED
                                                                  : WIRE_CANCEL_CANCELLED));
         wire_put_string(&f->out, had_ended ? task_state_to_string(t->state) : "cancelled");
-        reply(f);
+        fake_reply(f);
         if (!had_ended)
                 finish(f, t, TASK_CANCELLED, "cancelled");
 }
 
-static void answer_info(Fake *f, const WireMessage *m, WireVerb verb, const char *json) {
+void fake_answer_info(Fake *f, const WireMessage *m, WireVerb verb, const char *json) {
         wire_begin(&f->out, verb, &m->correlation);
         wire_put_string(&f->out, json);
-        reply(f);
+        fake_reply(f);
 }
 
 static void on_discover(Fake *f, const WireMessage *m) {
@@ -268,12 +253,12 @@ static void on_discover(Fake *f, const WireMessage *m) {
                 json, sizeof(json),
                 "{\"worker_id\":\"fake\",\"protocol\":[1,1],\"client\":[\"%s\"],\"worker\":[]}",
                 f->announced ? f->announced : f->address);
-        answer_info(f, m, WIRE_INFO, json);
+        fake_answer_info(f, m, WIRE_INFO, json);
 }
 
 static void on_ping(Fake *f, const WireMessage *m) {
         wire_begin(&f->out, WIRE_PONG, &m->correlation);
-        reply(f);
+        fake_reply(f);
         if (f->slow) {
                 f->slow->result = f->slow->arguments;
                 finish(f, f->slow, TASK_SUCCESS, NULL);
@@ -309,16 +294,17 @@ static void on_message(Fake *f, const WireMessage *m) {
         const char *code = f->refuse_code;
         FakeTask *t;
 
-        count(f, FAKE_REQUESTS, 1);
+        fake_add(f, FAKE_REQUESTS, 1);
         if (code && m->verb != WIRE_PING) {
-                refuse(f, m, wire_error_from_string(code), f->refuse_text);
+                fake_refuse(f, m, wire_error_from_string(code), f->refuse_text);
                 return;
         }
         switch (m->verb) {
         case WIRE_HELLO:
-                count(f, FAKE_HELLOS, 1);
-                answer_info(f, m, WIRE_WELCOME,
-                            "{\"worker_id\":\"fake\",\"limits\":{\"max_payload_bytes\":1000000}}");
+                fake_add(f, FAKE_HELLOS, 1);
+                fake_answer_info(
+                        f, m, WIRE_WELCOME,
+                        "{\"worker_id\":\"fake\",\"limits\":{\"max_payload_bytes\":1000000}}");
                 return;
         case WIRE_DISCOVER:
                 on_discover(f, m);
@@ -333,22 +319,34 @@ static void on_message(Fake *f, const WireMessage *m) {
                 on_wait(f, m);
                 return;
         case WIRE_FORGET:
-                count(f, FAKE_FORGETS, m->n_groups);
+                fake_add(f, FAKE_FORGETS, m->n_groups);
                 wire_begin(&f->out, WIRE_ACK, &m->correlation);
-                reply(f);
+                fake_reply(f);
+                return;
+        case WIRE_RETRY:
+        case WIRE_PURGE:
+        case WIRE_BACKUP:
+                fake_administer(f, m);
+                return;
+        case WIRE_LIST:
+                if (f->tasks)
+                        fake_list(f, m);
+                else
+                        fake_answer_info(f, m, WIRE_INFO, canned_answer(m->verb));
                 return;
         case WIRE_STATUS:
         case WIRE_CANCEL:
-                t = find(f, &m->fields[0]);
+                t = fake_find(f, &m->fields[0]);
                 if (!t)
-                        refuse(f, m, WIRE_ERROR_UNKNOWN_TASK, "this task is expired or unknown");
+                        fake_refuse(f, m, WIRE_ERROR_UNKNOWN_TASK,
+                                    "this task is expired or unknown");
                 else if (m->verb == WIRE_STATUS)
                         on_status(f, m, t);
                 else
                         on_cancel(f, m, t);
                 return;
         default:
-                answer_info(f, m, WIRE_INFO, canned_answer(m->verb));
+                fake_answer_info(f, m, WIRE_INFO, canned_answer(m->verb));
         }
 }
 
@@ -370,7 +368,7 @@ static void *run(void *userdata) {
                         if (wire_decode(f->in.iov + 1, f->in.n - 1,
                                         WIRE_CLIENT_TO_CONTROLD | WIRE_ANYONE_TO_DISCOVERY, &m,
                                         &refusal) < 0)
-                                refuse(f, &m, refusal.code, refusal.text);
+                                fake_refuse(f, &m, refusal.code, refusal.text);
                         else
                                 on_message(f, &m);
         }
@@ -406,15 +404,18 @@ void fake_stop(Fake *f) {
         MUST(zmq_ctx_term(f->context) == 0);
 }
 
+void fake_forget_task(Fake *f, FakeTask *t) {
+        HASH_DELETE(hh, f->tasks, t);
+        HASH_DELETE(by_key, f->keys, t);
+        free(t->arguments.iov_base);
+        free(t);
+}
+
 void fake_forget(Fake *f) {
         FakeTask *t, *next;
 
-        HASH_ITER(hh, f->tasks, t, next) {
-                HASH_DELETE(hh, f->tasks, t);
-                HASH_DELETE(by_key, f->keys, t);
-                free(t->arguments.iov_base);
-                free(t);
-        }
+        HASH_ITER(hh, f->tasks, t, next)
+                fake_forget_task(f, t);
         f->slow = NULL;
 }
 
@@ -442,6 +443,14 @@ void fake_announce(Fake *f, const char *address) {
 void fake_refuse_all(Fake *f, const char *code, const char *text) {
         f->refuse_text = text;
         f->refuse_code = code;
+}
+
+void fake_steal(Fake *f, unsigned n) {
+        f->n_stolen = n;
+}
+
+const char *fake_options(const Fake *f) {
+        return f->options;
 }
 
 unsigned fake_count(const Fake *f, FakeCounter counter) {

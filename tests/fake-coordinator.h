@@ -9,6 +9,11 @@
  *     deaf    its first SUBMIT gets no answer               stop    its first SUBMIT is answered "stopping"
  *     mute    gets no answer to any SUBMIT
  *     slow    is accepted at once, and done with the next PING
+ *     crash   ends as dead                                  nospace is refused as no-space
+ *
+ * The unique key "taken" is. LIST gives the tasks, or one made up while there are none, in small pages. What RETRY
+ * queues again stays queued. A backup holds the word "store"; one to /mute gets
+ * no answer.
  *
  * Tasks and idempotency keys outlive fake_stop() and fake_start() unless fake_forget() is called between. */
 
@@ -24,6 +29,9 @@ typedef enum FakeCounter {
         FAKE_TASKS,   /* made: not those of a known key */
         FAKE_WAITS,   /* ids in WAIT messages */
         FAKE_FORGETS,
+        FAKE_RETRIES, /* ids in RETRY messages that were followed */
+        FAKE_PURGES,
+        FAKE_BACKUPS, /* asked for */
         FAKE_REQUESTS,
         _FAKE_COUNTER_MAX,
 } FakeCounter;
@@ -36,6 +44,11 @@ const char *fake_address(const Fake *f);
 void fake_announce(Fake *f, const char *address);
 /* The protocol code (and text) with which every request but PING is refused from now on; NULL: none. */
 void fake_refuse_all(Fake *f, const char *code, const char *text);
+
+/* When the next RETRY or PURGE comes, its n-th task (from 1) has just been queued again by somebody else. */
+void fake_steal(Fake *f, unsigned n);
+/* The options of the task that was submitted last, or "". While no submit is on its way. */
+const char *fake_options(const Fake *f);
 
 void fake_stop(Fake *f);
 void fake_start(Fake *f);

@@ -17,8 +17,9 @@
  * start), -ETIMEDOUT (no answer in time), -EINTR (a signal handler ran; nothing is known), -EBUSY (a blocking
  * function called from a handler), and what the coordinator's refusals stand for, of which
  * fastworker_client_get_error_code() gives the name in the protocol: unknown-task-type -ENXIO, unknown-task
- * -ENOENT, queue-full -ENOBUFS, too-large -EMSGSIZE, bad-argument -EINVAL, denied -EACCES, bad-message
- * -EBADMSG, unsupported-version -EPROTONOSUPPORT, unknown-verb -EOPNOTSUPP, others -EREMOTEIO.
+ * -ENOENT, queue-full -ENOBUFS, no-space -ENOSPC, exists -EEXIST, too-large -EMSGSIZE, bad-argument -EINVAL,
+ * denied -EACCES, bad-message -EBADMSG, unsupported-version -EPROTONOSUPPORT, unknown-verb -EOPNOTSUPP, others
+ * -EREMOTEIO.
  *
  * Strings are UTF-8. Those that go in are copied. Times are microseconds, a timeout of UINT64_MAX is for
  * ever, moments are since the epoch (0: never) unless they are said to be CLOCK_MONOTONIC.
@@ -101,13 +102,16 @@ typedef struct fastworker_submission {
         const char *priority;  /* critical high normal low, any case; NULL: normal */
         const char *key; /* up to 64 printable ASCII characters: the same key, the same task; NULL:
                                     * a random one of 128 bits */
-        const char *options;     /* a JSON object of up to 16 KiB, or NULL */
+        /* NULL, or a JSON object of up to 16 KiB with one or more of: "durability":"none", the store is not to keep
+         * the task; "unique":"KEY" of up to 64 characters, there is to be no other unfinished task with that;
+         * "unique_policy", what to do if there is: "refuse" (the default, -EEXIST) or "return" that one's id. */
+        const char *options;
         void *userdata;          /* for the handlers */
         const void *reserved[4]; /* NULL */
 } fastworker_submission;
 
 /* Waits until the coordinator has taken the task (all of the n tasks or none, n at most
- * FASTWORKER_BATCH_MAX), and gives the ids. */
+ * FASTWORKER_BATCH_MAX), and gives the ids; NULL if they are not wanted. */
 int fastworker_submit(fastworker_client *c, const fastworker_submission *s,
                       char ret_task_id[FASTWORKER_TASK_ID_SIZE]);
 int fastworker_submit_batch(fastworker_client *c, const fastworker_submission *s, size_t n,
@@ -169,30 +173,10 @@ void *fastworker_result_userdata(const fastworker_result *r);
 int fastworker_result_copy(const fastworker_result *r, fastworker_result **ret);
 fastworker_result *fastworker_result_free(fastworker_result *r); /* takes and returns NULL */
 
-/* --- questions and orders; all wait for the answer --- */
-
-/* 0: it is cancelled; 1: it runs and is being stopped, its result will say; 2: it had ended. */
-int fastworker_cancel(fastworker_client *c, const char *task_id);
-
-/* The answers are JSON objects, NUL-terminated, to be freed with free(). doc/protocol.md has their fields. */
-int fastworker_get_task_status(fastworker_client *c, const char *task_id, char **ret_json);
-/* status and name may be NULL (any), limit 1 to 1000. */
-int fastworker_list(fastworker_client *c, const char *status, const char *name, unsigned limit,
-                    char **ret_json);
-int fastworker_get_subworker_status(fastworker_client *c, char **ret_json);
-int fastworker_get_queues(fastworker_client *c, char **ret_json);
-int fastworker_get_types(fastworker_client *c, char **ret_json);
-int fastworker_get_stats(fastworker_client *c, char **ret_json);
-
-/* The time until the answer came. */
-int fastworker_ping(fastworker_client *c, uint64_t *ret_usec);
-
-/* Asks at the discovery address alone (NULL: the client's, the environment's, or the default) who is there.
- * Needs no connection. */
-int fastworker_discover(fastworker_client *c, const char *discovery_address, char **ret_json);
-
 #ifdef __cplusplus
 }
 #endif
+
+#include <fastworker/query.h>
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "batch-line.h"
+#include "cli.h"
 #include "json-util.h"
 
 static int bad(char **ret_error, const char *format, ...) _printf_(2, 3);
@@ -21,6 +22,7 @@ static int bad(char **ret_error, const char *format, ...) {
 void batch_line_done(BatchLine *l) {
         json_object_put(l->object);
         free(l->arguments);
+        free(l->options);
         *l = (BatchLine){};
 }
 
@@ -69,8 +71,9 @@ static int make_arguments_text(struct json_object *o, char **ret, char **ret_err
 }
 
 static int parse_object(const char *text, size_t size, struct json_object **ret, char **ret_error) {
-        static const char *const known[] = { "task_name", "name", "args", "kwargs",
-                                             "priority",  "key",  NULL };
+        static const char *const known[] = { "task_name",  "name", "args",   "kwargs",
+                                             "priority",   "key",  "unique", "unique_policy",
+                                             "durability", NULL };
         const char *why, *unknown;
         int r;
 
@@ -83,9 +86,28 @@ static int parse_object(const char *text, size_t size, struct json_object **ret,
         if (unknown)
                 return bad(
                         ret_error,
-                        "unknown key \"%.100s\": a line has task_name (or name), args, kwargs, priority and key",
+                        "unknown key \"%.100s\": a line has task_name (or name), args, kwargs, priority, key, "
+                        "unique, unique_policy and durability",
                         unknown);
         return 0;
+}
+
+static int get_options(BatchLine *l, char **ret_error) {
+        const char *unique, *policy, *durability;
+        int r;
+
+        r = get_text(l->object, "unique", &unique, ret_error);
+        if (r >= 0)
+                r = get_text(l->object, "unique_policy", &policy, ret_error);
+        if (r >= 0)
+                r = get_text(l->object, "durability", &durability, ret_error);
+        if (r < 0)
+                return r;
+        if (policy && !unique)
+                return bad(ret_error, "\"unique_policy\" goes with \"unique\"");
+        r = make_task_options(unique, policy, durability, &l->options);
+        l->submission.options = l->options;
+        return r;
 }
 
 int batch_line_parse(const char *text, size_t size, const char *priority, BatchLine *ret,
@@ -102,6 +124,8 @@ int batch_line_parse(const char *text, size_t size, const char *priority, BatchL
                 r = get_text(l.object, "key", &l.submission.key, ret_error);
         if (r >= 0)
                 r = make_arguments_text(l.object, &l.arguments, ret_error);
+        if (r >= 0)
+                r = get_options(&l, ret_error);
         if (r < 0) {
                 batch_line_done(&l);
                 return r;

@@ -9,11 +9,12 @@
 
 typedef struct BatchLine {
         struct json_object *object; /* owns the strings of the submission */
-        char *arguments;
+        char *arguments, *options;
         fastworker_submission submission;
 } BatchLine;
 
-/* {"task_name" or "name", "args", "kwargs", "priority", "key"}; `priority` is for lines without one, or NULL.
+/* {"task_name" or "name", "args", "kwargs", "priority", "key", "unique", "unique_policy", "durability"};
+ * `priority` is for lines without one, or NULL.
  * Returns 0; -EBADMSG with *ret_error, a fresh string that says what is wrong; or -ENOMEM. */
 int batch_line_parse(const char *text, size_t size, const char *priority, BatchLine *ret,
                      char **ret_error);

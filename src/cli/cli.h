@@ -14,7 +14,7 @@
 #include "options.h"
 
 typedef struct Verb {
-        const char *name;
+        const char *name; /* NULL: a heading for the list of verbs */
         int (*run)(int argc, char *argv[]);
         const char *summary; /* for the list of verbs */
 } Verb;
@@ -22,16 +22,20 @@ typedef struct Verb {
 #define TIMEOUT_QUESTION_USEC (5 * UINT64_C(1000000)) /* for verbs that only ask */
 #define TIMEOUT_RESULT_USEC   (30 * UINT64_C(1000000))
 
-extern const Verb verbs[]; /* ends with a NULL name */
+extern const Verb verbs[]; /* ends with a NULL name and summary */
 
 /* The whole command line but for the end: argv[1] is the verb. Returns a status. */
 int run_verb(int argc, char *argv[]);
 
+int verb_backup(int argc, char *argv[]);
 int verb_batch(int argc, char *argv[]);
 int verb_cancel(int argc, char *argv[]);
 int verb_control_plane(int argc, char *argv[]);
+int verb_dead(int argc, char *argv[]);
 int verb_discover(int argc, char *argv[]);
+int verb_export(int argc, char *argv[]);
 int verb_help(int argc, char *argv[]);
+int verb_import(int argc, char *argv[]);
 int verb_list(int argc, char *argv[]);
 int verb_ping(int argc, char *argv[]);
 int verb_queues(int argc, char *argv[]);
@@ -41,6 +45,7 @@ int verb_subworker(int argc, char *argv[]);
 int verb_wait(int argc, char *argv[]);
 int verb_workers(int argc, char *argv[]);
 
+const Verb *find_verb(const char *name); /* or NULL */
 void print_verbs(void);
 
 /* --- output.c --- */
@@ -49,6 +54,7 @@ void print_verbs(void);
 int complain(CliStatus status, const char *format, ...) _printf_(2, 3);
 int complain_oom(void);
 bool is_utf8(const char *text);
+bool is_blank(const char *text, size_t size);
 /* Text of others for a person: on a terminal, control characters are escaped. */
 void print_text(FILE *f, const char *text, size_t size);
 /* As --json= says (short if it is off). */
@@ -112,7 +118,12 @@ int session_turn(fastworker_client *c, int fd, uint64_t deadline_usec, int *ret_
 /* The words of --args and the object of --kwargs as arguments of a task: a fresh string. Complains. */
 int make_arguments(const Words *args, const char *kwargs, char **ret);
 
-/* --- task-ids.c: --task-id of `status`, `wait` and `cancel` --- */
+/* --- task-options.c --- */
+
+/* A JSON object as a fresh string, or *ret = NULL if there is nothing in it. -ENOMEM. */
+int make_task_options(const char *unique, const char *policy, const char *durability, char **ret);
+
+/* --- task-ids.c: --task-id of `status`, `wait`, `cancel` and `dead` --- */
 
 /* Complains unless there is at least one and all are ids. */
 int check_task_ids(const Words *ids, const Usage *usage);

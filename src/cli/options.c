@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "cli.h"
+#include "moment.h"
 #include "parse-util.h"
 #include "time-util.h"
 
@@ -161,6 +162,15 @@ static int set_value(const Option *o, const char *value) {
                         return -EINVAL;
                 }
                 return 0;
+        case OPTION_MOMENT:
+                if (moment_parse(value, now_usec(CLOCK_REALTIME), o->to) < 0) {
+                        complain(CLI_USAGE,
+                                 "--%s: \"%s\" is not a time such as \"2026-11-24 12:30\", "
+                                 "2026-11-24T12:30:01Z or 1h (ago)",
+                                 o->name, value);
+                        return -EINVAL;
+                }
+                return 0;
         case OPTION_JSON: {
                 static const char *const modes[] = { "off", "short", "pretty" };
 
@@ -256,6 +266,22 @@ static void print_usage(const Usage *u) {
         printf("\nfastworker help exit-status tells what the exit status means.\n");
 }
 
+/* A word that stands for itself. */
+static int take_operand(Parser *p, const char *word) {
+        const Usage *u = p->usage;
+        int r;
+
+        if (!u->operands || u->operands->n == u->n_operands_max) {
+                complain(CLI_USAGE, "\"%s\" is not expected here: fastworker %s %s", word, u->verb,
+                         u->synopsis);
+                return -EINVAL;
+        }
+        r = words_add(u->operands, word);
+        if (r < 0)
+                complain_oom();
+        return r;
+}
+
 int parse_options(const Usage *usage, int argc, char *argv[]) {
         Parser p = { .usage = usage, .argc = argc, .at = 1, .argv = argv };
         int r;
@@ -265,12 +291,13 @@ int parse_options(const Usage *usage, int argc, char *argv[]) {
 
                 if (streq(word, "-h"))
                         word = "--help";
-                if (word[0] != '-' || word[1] != '-' || word[2] == '\0') {
-                        complain(CLI_USAGE, "\"%s\" is not expected here: fastworker %s %s", word,
-                                 usage->verb, usage->synopsis);
-                        return -EINVAL;
+                if (streq(word, "--") && usage->operands && !p.only_words) {
+                        p.only_words = true;
+                        continue;
                 }
-                r = take_option(&p, word);
+                r = p.only_words || word[0] != '-' || word[1] != '-' || word[2] == '\0'
+                            ? take_operand(&p, word)
+                            : take_option(&p, word);
                 if (r < 0)
                         return r;
         }

@@ -26,6 +26,7 @@ typedef enum OptionKind {
         OPTION_WORDS, /* Words: all that follows up to the next option; after "--" all that follows */
         OPTION_NUMBER, /* uint64_t from min to max */
         OPTION_TIME,   /* uint64_t, microseconds; 1 ms to infinity */
+        OPTION_MOMENT, /* uint64_t, microseconds since the epoch: see moment.h */
         OPTION_JSON,   /* JsonMode */
 } OptionKind;
 
@@ -44,6 +45,8 @@ typedef struct Usage {
         const char *text;     /* what it does, and what a reader should know */
         const Option *options;
         size_t n_options;
+        Words *operands; /* where words that belong to no option go; NULL: there may be none */
+        size_t n_operands_max;
         bool is_local; /* asks no coordinator: the options for that are not there */
 } Usage;
 

@@ -26,6 +26,13 @@ bool is_utf8(const char *text) {
         return true;
 }
 
+bool is_blank(const char *text, size_t size) {
+        for (size_t i = 0; i < size; i++)
+                if (!strchr(" \t\r", text[i]))
+                        return false;
+        return true;
+}
+
 static void print_escaped(FILE *f, const char *text, size_t size) {
         for (size_t i = 0; i < size;) {
                 uint32_t c;

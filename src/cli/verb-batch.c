@@ -35,9 +35,10 @@ static const Usage usage = {
                 "in which tasks end:\n\n"
                 "  {\"task_name\": \"add\", \"args\": [5, 3], \"kwargs\": {}, \"priority\": \"high\"}\n"
                 "  {\"line\":1,\"task_id\":\"...\",\"status\":\"success\",\"result\":8,\"error\":null,...}\n\n"
-                "All but task_name (or name) may be left out; \"key\" is an idempotency key. A line that makes no sense is\n"
-                "reported on stderr by its number and as refused on stdout, and the others go on; the exit status is 7\n"
-                "then, else 1 if a task did not succeed. With --timeout, gives up when no task ends for so long.",
+                "All but task_name (or name) may be left out; \"key\" is an idempotency key, \"unique\" and \"unique_policy\" are\n"
+                "as of submit, and \"durability\": \"none\" is as --memory-only. A line that makes no sense is reported on\n"
+                "stderr by its number and as refused on stdout, and the others go on; the exit status is 7 then, else 1\n"
+                "if a task did not succeed. With --timeout, gives up when no task ends for so long.",
         .options = options,
         .n_options = ELEMENTSOF(options),
 };
@@ -109,13 +110,6 @@ static void report_bad_line(Batch *b, const char *why) {
                 b->status = complain_oom();
         else
                 b->status = b->status ?: print_json(o);
-}
-
-static bool is_blank(const char *text, size_t size) {
-        for (size_t i = 0; i < size; i++)
-                if (!strchr(" \t\r", text[i]))
-                        return false;
-        return true;
 }
 
 static void submit_line(Batch *b, const char *text, size_t size) {

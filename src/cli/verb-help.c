@@ -14,9 +14,9 @@ static const struct {
         { CLI_TIMEOUT, "not finished within --timeout; the task goes on" },
         { CLI_UNREACHABLE, "no coordinator answers" },
         { CLI_REFUSED,
-          "refused: an unknown task id or type, a full queue, nothing left to cancel" },
+          "refused: an unknown task id or type, a full queue or store, nothing left to cancel" },
         { CLI_CANCELLED, "the task was cancelled" },
-        { CLI_BAD_INPUT, "batch: lines of the input could not be submitted" },
+        { CLI_BAD_INPUT, "batch, import: lines of the input could not be submitted" },
         { CLI_TROUBLE, "out of memory, output that cannot be written, and the like" },
         { CLI_SIGNAL + 2, "interrupted (128 plus the number of the signal); tasks go on" },
 };
@@ -26,22 +26,24 @@ static void print_statuses(void) {
                 printf("%5d  %s\n", statuses[i].status, statuses[i].text);
 }
 
-static const Verb *find_verb(const char *name) {
-        for (const Verb *v = verbs; v->name; v++)
-                if (streq(v->name, name))
-                        return v;
-        return NULL;
-}
-
 void print_verbs(void) {
-        printf("fastworker VERB [OPTION...]\n\nSubmits tasks to FastWorker, and tells about them.\n\n");
-        for (const Verb *v = verbs; v->name; v++)
-                printf("  %-14s %s\n", v->name, v->summary);
+        printf("fastworker VERB [OPTION...]\n\nSubmit tasks to FastWorker, and see what becomes of them.\n");
+        for (const Verb *v = verbs; v->summary; v++)
+                if (v->name)
+                        printf("  %-14s %s\n", v->name, v->summary);
+                else
+                        printf("\n%s:\n", v->summary);
         printf("\n"
-               "fastworker VERB --help tells about a verb, fastworker help exit-status about exit statuses.\n"
+               "Options:\n"
+               "  -h --help      Show this help\n"
+               "     --version   Show the version\n"
+               "\n"
+               "fastworker VERB --help shows the options of a verb, fastworker help exit-status the exit statuses.\n"
                "The coordinator is looked for at --address, else at --discovery-address, else at\n"
                "FASTWORKER_BASE_ADDRESS, else at the unix socket /run/fastworker/control.sock if it is there, else by\n"
-               "discovery at FASTWORKER_DISCOVERY_ADDRESS, else at tcp://127.0.0.1:5550.\n");
+               "discovery at FASTWORKER_DISCOVERY_ADDRESS, else at tcp://127.0.0.1:5550.\n"
+               "\n"
+               "See the fastworker(1) man page for details.\n");
 }
 
 int verb_help(int argc, char *argv[]) {

@@ -5,18 +5,17 @@
 #include "cli.h"
 #include "json-util.h"
 #include "list-modules.h"
+#include "pages.h"
 
-static const char *arg_status, *arg_name, *arg_module_path;
+static const char *arg_module_path;
 static uint64_t arg_limit = 100;
 static bool arg_types;
 static Words arg_task_modules;
 
 static const Option options[] = {
-        { "status", OPTION_TEXT, &arg_status, "STATUS",
-          "Only tasks in this state, such as queued or failure" },
-        { "name", OPTION_TEXT, &arg_name, "NAME", "Only tasks of this name" },
-        { "limit", OPTION_NUMBER, &arg_limit, "N", "At most so many, 1 to 1000 (default 100)", 1,
-          1000 },
+        FILTER_OPTIONS,
+        { "limit", OPTION_NUMBER, &arg_limit, "N", "At most so many (default 100; 0: all)", 0,
+          LIMIT_MAX },
         { "types", OPTION_FLAG, &arg_types, NULL, "List the task names that subworkers offer" },
         { "task-modules", OPTION_WORDS, &arg_task_modules, "MODULE",
           "List the task names in these modules" },
@@ -26,7 +25,8 @@ static const Option options[] = {
 static const Usage usage = {
         .verb = "list",
         .synopsis = "[OPTION...]",
-        .text = "Lists tasks that the coordinator knows, the newest first. With --types lists the task names that it\n"
+        .text = "Lists tasks that the coordinator knows, the newest first. A TIME is like \"2026-11-24 12:30\" in local\n"
+                "time, 2026-11-24T12:30:01Z, today, or 1h, which is an hour ago. With --types lists the task names that it\n"
                 "knows and who offers them; with --task-modules the task names in modules of this machine, without a\n"
                 "coordinator.",
         .options = options,
@@ -48,8 +48,7 @@ static int show_tasks(struct json_object *answer) {
 
         if (!t)
                 return complain_oom();
-        if (json_get_array(answer, "tasks", &tasks) <= 0)
-                return complain(CLI_TROUBLE, "the coordinator's answer has no \"tasks\"");
+        tasks = member(answer, "tasks");
         n = json_object_array_length(tasks);
         for (size_t i = 0; i < n; i++) {
                 const char *cells[ELEMENTSOF(keys)];
@@ -110,18 +109,26 @@ static int show_types(struct json_object *answer) {
         return table_show(TAKE_PTR(t));
 }
 
-static int ask(fastworker_client *c) {
+static int ask_for_types(fastworker_client *c) {
         _cleanup_json_ struct json_object *o = NULL;
         _cleanup_free_ char *text = NULL;
         int r, status;
 
-        r = arg_types ? fastworker_get_types(c, &text)
-                      : fastworker_list(c, arg_status, arg_name, (unsigned) arg_limit, &text);
+        r = fastworker_get_types(c, &text);
         if (r < 0)
                 return session_failed(c, r);
-        if (print_or_parse(text, &o, &status) == 0)
-                return status;
-        return arg_types ? show_types(o) : show_tasks(o);
+        return print_or_parse(text, &o, &status) == 0 ? status : show_types(o);
+}
+
+static int ask_for_tasks(fastworker_client *c) {
+        _cleanup_pages_ Pages pages = { .filter = arg_filter };
+        _cleanup_json_ struct json_object *o = NULL;
+        int r;
+
+        r = pages_collect(&pages, c, arg_limit, &o);
+        if (r != 0)
+                return r;
+        return arg_json == JSON_OFF ? show_tasks(o) : print_json(o);
 }
 
 int verb_list(int argc, char *argv[]) {
@@ -139,5 +146,7 @@ int verb_list(int argc, char *argv[]) {
         if (arg_module_path)
                 return complain(CLI_USAGE, "--module-path goes with --task-modules");
         r = session_open(TIMEOUT_QUESTION_USEC, &c);
-        return r != 0 ? r : ask(c);
+        if (r != 0)
+                return r;
+        return arg_types ? ask_for_types(c) : ask_for_tasks(c);
 }

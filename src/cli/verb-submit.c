@@ -8,9 +8,9 @@
 #include "json-util.h"
 #include "time-util.h"
 
-static const char *arg_task_name, *arg_kwargs, *arg_priority, *arg_key;
+static const char *arg_task_name, *arg_kwargs, *arg_priority, *arg_key, *arg_unique, *arg_policy;
 static Words arg_args;
-static bool arg_non_blocking;
+static bool arg_non_blocking, arg_memory_only;
 
 static const Option options[] = {
         { "task-name", OPTION_TEXT, &arg_task_name, "NAME", "The task's name (required)" },
@@ -21,6 +21,12 @@ static const Option options[] = {
           "critical, high, normal (default) or low" },
         { "key", OPTION_TEXT, &arg_key, "KEY",
           "The same key again gives the same task, not a new one" },
+        { "unique", OPTION_TEXT, &arg_unique, "KEY",
+          "Only if no unfinished task was submitted with this" },
+        { "unique-policy", OPTION_TEXT, &arg_policy, "POLICY",
+          "What if there is one: refuse (default) or return it" },
+        { "memory-only", OPTION_FLAG, &arg_memory_only, NULL,
+          "The task may be lost with the coordinator's process" },
         { "non-blocking", OPTION_FLAG, &arg_non_blocking, NULL,
           "Print the task's id and do not wait" },
 };
@@ -121,7 +127,7 @@ static int submit_and_wait(fastworker_client *c, const fastworker_submission *s,
 
 int verb_submit(int argc, char *argv[]) {
         _cleanup_client_ fastworker_client *c = NULL;
-        _cleanup_free_ char *arguments = NULL;
+        _cleanup_free_ char *arguments = NULL, *task_options = NULL;
         fastworker_submission s;
         uint64_t timeout, deadline;
         int r;
@@ -132,6 +138,11 @@ int verb_submit(int argc, char *argv[]) {
         if (!arg_task_name)
                 return complain(CLI_USAGE, "--task-name is missing: fastworker submit %s",
                                 usage.synopsis);
+        if (arg_policy && !arg_unique)
+                return complain(CLI_USAGE, "--unique-policy goes with --unique");
+        if (make_task_options(arg_unique, arg_policy, arg_memory_only ? "none" : NULL,
+                              &task_options) < 0)
+                return complain_oom();
         r = make_arguments(&arg_args, arg_kwargs, &arguments);
         words_done(&arg_args);
         if (r != 0)
@@ -147,6 +158,7 @@ int verb_submit(int argc, char *argv[]) {
         s = (fastworker_submission){ .name = arg_task_name,
                                      .arguments = arguments,
                                      .priority = arg_priority,
-                                     .key = arg_key };
+                                     .key = arg_key,
+                                     .options = task_options };
         return arg_non_blocking ? submit_only(c, &s) : submit_and_wait(c, &s, deadline);
 }

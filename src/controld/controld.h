@@ -8,11 +8,13 @@
 #include "conf.h"
 #include "endpoint.h"
 #include "held.h"
+#include "ledger.h"
 #include "local-worker.h"
 #include "notify.h"
 #include "queue.h"
 #include "results.h"
 #include "settings.h"
+#include "store.h"
 #include "worker.h"
 #include "zmq-util.h"
 
@@ -48,6 +50,10 @@ struct Controld {
         Results results;
         PeerList dirty; /* peers with results to be pushed at the end of this turn */
         Held held;
+        Store *store;
+        Ledger ledger;
+        LedgerEntry *backup; /* who asked for the one that is being written; or NULL */
+        bool disk_full_logged;
         LocalWorker *local;
         sd_event_source *probe, *tick, *turn_end, *grace;
         Counters counters;

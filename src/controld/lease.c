@@ -4,17 +4,24 @@
 
 #include "lease.h"
 #include "log.h"
+#include "persist.h"
+#include "time-util.h"
 
-void lease_grant(Controld *c, Worker *w, Task *t) {
+void lease_adopt(Controld *c, Worker *w, Task *t) {
         assert(!t->worker);
         task_set_state(&c->tasks, t, TASK_ASSIGNED);
-        t->attempt++;
         t->worker = w;
         TAILQ_INSERT_TAIL(&w->leases, t, link);
         w->n_leased++;
+}
+
+void lease_grant(Controld *c, Worker *w, Task *t) {
+        t->attempt++;
+        lease_adopt(c, w, t);
         w->last_assigned = ++c->workers.n_assigned;
         if (w->n_unsent++ == 0)
                 TAILQ_INSERT_TAIL(&c->workers.unsent, w, unsent);
+        (void) persist_change(c, t);
 }
 
 Task *lease_find(Controld *c, const Worker *w, const TaskId *id, uint64_t attempt) {
@@ -34,21 +41,43 @@ static void take_from_worker(Task *t) {
         t->worker = NULL;
 }
 
+/* The end of a task that no request asked for, and that nobody waits to be told of but its waiters. */
+static int end_quietly(Controld *c, Task *t, const TaskEnd *end) {
+        LedgerEntry *e;
+        int r;
+
+        r = ledger_add(&c->ledger, LEDGER_QUIET, NULL, 1, &e);
+        if (r < 0)
+                return r;
+        r = task_end(c, t, end);
+        if (r < 0) {
+                ledger_undo(&c->ledger, e);
+                return r;
+        }
+        ledger_note(e, t, false);
+        return 0;
+}
+
+static int queue_again(Controld *c, Task *t) {
+        t->started_usec = 0;
+        task_set_state(&c->tasks, t, TASK_QUEUED);
+        queue_reinsert(&c->queue, t);
+        c->counters.requeued++;
+        return persist_change(c, t);
+}
+
 void lease_return(Controld *c, Task *t) {
         if (t->cancel_asked) {
                 static const char text[] = "cancelled";
                 TaskEnd end = { .state = TASK_CANCELLED,
                                 .error = { (char *) text, sizeof(text) - 1 } };
 
-                if (task_end(c, t, &end) >= 0)
+                if (end_quietly(c, t, &end) >= 0)
                         return;
                 log_oom();
         }
         take_from_worker(t);
-        t->started_usec = 0;
-        task_set_state(&c->tasks, t, TASK_QUEUED);
-        queue_reinsert(&c->queue, t);
-        c->counters.requeued++;
+        (void) queue_again(c, t);
 }
 
 void lease_return_all(Controld *c, Worker *w) {
@@ -69,23 +98,56 @@ static void count_end(Controld *c, TaskState state) {
 }
 
 int task_end(Controld *c, Task *t, const TaskEnd *end) {
+        uint64_t started = t->started_usec;
         int r;
 
         r = task_set_end(&c->tasks, t, end->result.iov_base, end->result.iov_len,
                          end->error.iov_base, end->error.iov_len, t->worker ? t->worker->id : NULL);
         if (r < 0)
                 return r;
+        if (end->started_usec > 0)
+                t->started_usec = end->started_usec;
+        t->completed_usec = now_usec(CLOCK_REALTIME);
+        t->end_state = (uint8_t) end->state;
+        r = persist_end(c, t);
+        if (r < 0) {
+                t->started_usec = started;
+                t->completed_usec = 0;
+                task_clear_end(&c->tasks, t);
+                return r;
+        }
 
         if (t->worker) {
                 t->worker->n_done++;
                 take_from_worker(t);
         } else if (t->state == TASK_QUEUED)
                 queue_remove(&c->queue, t);
-        if (end->started_usec > 0)
-                t->started_usec = end->started_usec;
-        task_set_state(&c->tasks, t, end->state);
-        count_end(c, end->state);
+        task_drop_unique(&c->tasks, t);
+        t->is_ending = true;
+        return 0;
+}
+
+void task_settle(Controld *c, Task *t) {
+        t->is_ending = false;
+        task_set_state(&c->tasks, t, t->end_state);
+        count_end(c, t->state);
         results_add(&c->results, t);
         waiters_ready(t, &c->dirty);
-        return 0;
+}
+
+void task_enqueue(Controld *c, Task *t) {
+        task_set_state(&c->tasks, t, TASK_QUEUED);
+        c->counters.submitted++;
+        if (!t->is_ending) /* else it was cancelled meanwhile */
+                queue_push(&c->queue, t);
+}
+
+int task_retry(Controld *c, Task *t) {
+        waiters_wait_again(t, &c->dirty); /* clients that did not get the old result yet */
+        results_remove(&c->results, t);
+        t->crashes = 0;
+        t->completed_usec = 0;
+        t->cancel_asked = false;
+        task_clear_end(&c->tasks, t);
+        return queue_again(c, t);
 }

@@ -9,6 +9,9 @@
 /* A queued task, taken from its queue, goes to the worker; it is sent at the end of the turn. */
 void lease_grant(Controld *c, Worker *w, Task *t);
 
+/* After a restart: the worker held this queued task, which stands in no queue, with the attempt it has. */
+void lease_adopt(Controld *c, Worker *w, Task *t);
+
 /* The task if this very lease stands, else NULL. */
 Task *lease_find(Controld *c, const Worker *w, const TaskId *id, uint64_t attempt);
 
@@ -23,5 +26,16 @@ typedef struct TaskEnd {
         uint64_t started_usec; /* CLOCK_REALTIME, by the worker's clock; 0: unknown, or never */
 } TaskEnd;
 
-/* Ends a task, leased or not: keeps what it left, wakes those that wait. -ENOMEM: nothing was changed. */
+/* Ends a task, leased or not: the worker is free for the next one, and the store is told. For everyone else it
+ * ends only when that is safe, see task_settle(). -ENOMEM: nothing was changed. */
 int task_end(Controld *c, Task *t, const TaskEnd *end);
+
+/* The end is safe: it becomes a result, and those that wait are told. */
+void task_settle(Controld *c, Task *t);
+
+/* A task that failed or is dead is queued again, as if it had not been tried; the caller has checked that.
+ * -ENOMEM (logged): it is, but the store does not know. */
+int task_retry(Controld *c, Task *t);
+
+/* A new task is safe: it enters the queue. */
+void task_enqueue(Controld *c, Task *t);

@@ -9,7 +9,9 @@
 #include "log.h"
 #include "manager.h"
 #include "message-ids.h"
+#include "ops.h"
 #include "parse-util.h"
+#include "persist.h"
 #include "reload.h"
 #include "time-util.h"
 #include "turn.h"
@@ -45,7 +47,7 @@ static void retry_stalled_peers(Controld *c) {
 }
 
 static void end_when_stopped(Controld *c) {
-        if (c->stopping && !local_worker_runs(c->local))
+        if (c->stopping && !local_worker_runs(c->local) && ledger_is_empty(&c->ledger))
                 (void) sd_event_exit(c->event, 0);
 }
 
@@ -189,6 +191,9 @@ static int start_local_worker(Controld *c) {
 int manager_run(Controld *c) {
         int r;
 
+        r = persist_open(c);
+        if (r < 0)
+                return r;
         r = listen_open(c);
         if (r < 0)
                 return r;
@@ -292,6 +297,11 @@ static int init(Controld *c) {
         return notify_new(c->event, is_healthy, c, &c->notify);
 }
 
+static void forget_result(const Task *t, void *userdata) {
+        op_wait_tell_unknown(userdata, t);
+        persist_forget(userdata, t);
+}
+
 int manager_new(int argc, char *argv[], Settings *settings, Conf *conf, Controld **ret) {
         _cleanup_(manager_freep) Controld *c = calloc(1, sizeof(*c));
         int r;
@@ -310,6 +320,9 @@ int manager_new(int argc, char *argv[], Settings *settings, Conf *conf, Controld
         results_init(&c->results, settings->result_cache_size, settings->result_cache_ttl_usec);
         TAILQ_INIT(&c->dirty);
         held_init(&c->held);
+        ledger_init(&c->ledger);
+        c->results.forget = forget_result;
+        c->results.userdata = c;
 
         r = init(c);
         if (r < 0)
@@ -336,6 +349,10 @@ Controld *manager_free(Controld *c) {
         if (!c)
                 return NULL;
         local_worker_free(c->local);
+        c->store = store_close(c->store);
+        if (c->backup)
+                c->backup = ledger_drop(c->backup);
+        ledger_done(&c->ledger);
         held_done(&c->held);
         free_workers(c);
         for (size_t i = 0; i < c->n_endpoints; i++)

@@ -25,10 +25,27 @@ static void ask_worker(Controld *c, const Task *t) {
         (void) peer_send(t->worker->peer, &c->out);
 }
 
-int op_cancel(Controld *c, const Request *r) {
+/* The answer waits until the end is safe. */
+static int cancel_waiting(Controld *c, const Request *r, Task *t) {
         static const char text[] = "cancelled before it began";
         const TaskEnd end = { .state = TASK_CANCELLED,
                               .error = { (char *) text, sizeof(text) - 1 } };
+        LedgerEntry *e;
+        int k;
+
+        k = ledger_add(&c->ledger, LEDGER_CANCEL, r, 1, &e);
+        if (k < 0)
+                return k;
+        k = t->is_ending ? 0 : task_end(c, t, &end);
+        if (k < 0) {
+                ledger_undo(&c->ledger, e);
+                return k;
+        }
+        ledger_note(e, t, false);
+        return 0;
+}
+
+int op_cancel(Controld *c, const Request *r) {
         TaskId id = wire_get_task_id(&r->message.fields[0]);
         Task *t = task_find(&c->tasks, &id);
 
@@ -42,10 +59,10 @@ int op_cancel(Controld *c, const Request *r) {
                 ask_worker(c, t);
                 return reply(c, r, t, WIRE_CANCEL_STOPPING);
         }
-        if (task_end(c, t, &end) < 0) {
+        if (cancel_waiting(c, r, t) < 0) {
                 log_oom();
                 return request_refuse(r, WIRE_ERROR_INTERNAL,
                                       "out of memory: the task was not cancelled");
         }
-        return reply(c, r, t, WIRE_CANCEL_CANCELLED);
+        return 0;
 }

@@ -167,12 +167,14 @@ static int add_worker_counts(struct json_object *o, const Controld *c) {
         struct json_object *counts = json_object_new_object();
         size_t active = worker_count(&c->workers, WORKER_ACTIVE);
         size_t draining = worker_count(&c->workers, WORKER_DRAINING);
+        size_t awaited = worker_count(&c->workers, WORKER_AWAITED);
         size_t inactive = worker_count(&c->workers, WORKER_INACTIVE);
 
         if (json_add(o, "subworkers", counts) < 0 ||
-            json_add_uint(counts, "total", active + draining + inactive) < 0 ||
+            json_add_uint(counts, "total", active + draining + awaited + inactive) < 0 ||
             json_add_uint(counts, "active", active) < 0 ||
             json_add_uint(counts, "draining", draining) < 0 ||
+            json_add_uint(counts, "awaited", awaited) < 0 ||
             json_add_uint(counts, "inactive", inactive) < 0)
                 return -ENOMEM;
         return 0;

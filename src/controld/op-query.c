@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* STATUS, LIST and QUEUES: what is known of tasks. */
+/* STATUS and QUEUES: what is known of tasks. */
 
 #include <stdio.h>
 
@@ -9,10 +9,6 @@
 #include "json-util.h"
 #include "ops.h"
 
-#define LIST_LIMIT_DEFAULT 100U
-#define LIST_LIMIT_MAX     1000U
-#define LIST_SCAN_MAX \
-        20000U /* tasks looked at for one LIST, so that it never stops the loop for long */
 #define QUEUE_SAMPLE 100U /* tasks shown of each queue */
 
 static int add_waits_for(struct json_object *o, const Task *t) {
@@ -25,7 +21,7 @@ static int add_waits_for(struct json_object *o, const Task *t) {
         return json_add_string(o, "waits_for", text);
 }
 
-static struct json_object *task_to_json(const Task *t) {
+struct json_object *task_to_json(const Task *t) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
         char id[TASK_ID_TEXT_LENGTH + 1];
 
@@ -38,9 +34,12 @@ static struct json_object *task_to_json(const Task *t) {
             json_add_string(o, "priority", task_priority_to_string(t->priority)) < 0 ||
             json_add_string(o, "worker", t->worker ? t->worker->id : task_last_worker(t)) < 0 ||
             json_add_uint(o, "attempt", t->attempt) < 0 ||
+            json_add_uint(o, "crashes", t->crashes) < 0 ||
             json_add_time(o, "created_at", t->created_usec) < 0 ||
             json_add_time(o, "started_at", t->started_usec) < 0 ||
-            json_add_time(o, "completed_at", t->completed_usec) < 0 || add_waits_for(o, t) < 0)
+            json_add_time(o, "completed_at",
+                          task_state_is_terminal(t->state) ? t->completed_usec : 0) < 0 ||
+            add_waits_for(o, t) < 0)
                 return NULL;
         return TAKE_PTR(o);
 }
@@ -50,6 +49,7 @@ int op_status(Controld *c, const Request *r) {
         TaskId id = wire_get_task_id(&r->message.fields[0]);
         Task *t = task_find(&c->tasks, &id);
         const char *text;
+        bool ended;
         size_t size;
 
         if (!t || (task_state_is_terminal(t->state) && !results_access(&c->results, t)))
@@ -63,100 +63,11 @@ int op_status(Controld *c, const Request *r) {
         wire_begin(&c->out, WIRE_TASK, &r->message.correlation);
         wire_put(&c->out, text, size);
         wire_put(&c->out, task_arguments(t), t->arguments_size);
-        wire_put(&c->out, task_result(t), t->result_size);
-        wire_put(&c->out, task_error(t), t->error_size);
+        /* What is not safe yet is not told yet. */
+        ended = task_state_is_terminal(t->state);
+        wire_put(&c->out, task_result(t), ended ? t->result_size : 0);
+        wire_put(&c->out, task_error(t), ended ? t->error_size : 0);
         return request_reply(r);
-}
-
-typedef struct ListFilter {
-        TaskState state; /* _TASK_STATE_INVALID: any */
-        TaskType *type;  /* NULL: any */
-        uint64_t limit;
-        bool matches_nothing;
-} ListFilter;
-
-/* Returns 1 and fills the filter, or answers with a refusal and returns 0. */
-static int read_filter(Controld *c, const Request *r, ListFilter *ret) {
-        static const char *const known[] = { "status", "name", "limit", NULL };
-        _cleanup_json_ struct json_object *o = NULL;
-        const struct iovec *f = &r->message.fields[0];
-        const char *error = "out of memory", *text;
-
-        *ret = (ListFilter){ .state = _TASK_STATE_INVALID, .limit = LIST_LIMIT_DEFAULT };
-        if (json_parse_object(f->iov_base, f->iov_len, &o, &error) < 0)
-                return request_refuse(r, WIRE_ERROR_BAD_ARGUMENT,
-                                      "the filter must be one JSON object: %s", error);
-        text = json_unknown_key(o, known);
-        if (text)
-                return request_refuse(
-                        r, WIRE_ERROR_BAD_ARGUMENT,
-                        "unknown key \"%.64s\": the filter has status, name and limit", text);
-        if (json_get_uint(o, "limit", 1, LIST_LIMIT_MAX, &ret->limit) < 0)
-                return request_refuse(r, WIRE_ERROR_BAD_ARGUMENT,
-                                      "\"limit\" must be a number from 1 to %u", LIST_LIMIT_MAX);
-        switch (json_get_string(o, "status", &text)) {
-        case 1:
-                ret->state = task_state_from_string(text);
-                if (ret->state >= 0)
-                        break;
-                __attribute__((fallthrough));
-        case -EINVAL:
-                return request_refuse(
-                        r, WIRE_ERROR_BAD_ARGUMENT,
-                        "\"status\" must be the name of a state, like queued, running or success");
-        }
-        switch (json_get_string(o, "name", &text)) {
-        case 1:
-                ret->type = task_type_find(c->types, text, strlen(text));
-                ret->matches_nothing = !ret->type;
-                break;
-        case -EINVAL:
-                return request_refuse(r, WIRE_ERROR_BAD_ARGUMENT,
-                                      "\"name\" must be the name of a task type");
-        }
-        return 1;
-}
-
-static Task *newest_task(const Controld *c) {
-        Task *head = c->tasks.tasks;
-
-        return head ? ELMT_FROM_HH(head->hh.tbl, head->hh.tbl->tail) : NULL;
-}
-
-/* The newest first, as the table keeps the order in which tasks came. */
-static int list_tasks(const Controld *c, const ListFilter *filter, struct json_object *array,
-                      bool *ret_truncated) {
-        uint64_t n = 0, scanned = 0;
-        Task *t;
-
-        for (t = filter->matches_nothing ? NULL : newest_task(c); t; t = t->hh.prev) {
-                if (n == filter->limit || ++scanned > LIST_SCAN_MAX)
-                        break;
-                if ((filter->state >= 0 && t->state != (uint8_t) filter->state) ||
-                    (filter->type && t->type != filter->type) || results_is_expired(&c->results, t))
-                        continue;
-                if (json_object_array_add(array, task_to_json(t)) < 0)
-                        return -ENOMEM;
-                n++;
-        }
-        *ret_truncated = t;
-        return 0;
-}
-
-int op_list(Controld *c, const Request *r) {
-        _cleanup_json_ struct json_object *o = json_object_new_object();
-        struct json_object *array;
-        ListFilter filter;
-        bool truncated;
-
-        if (read_filter(c, r, &filter) <= 0)
-                return 0;
-        array = json_object_new_array();
-        if (!o || json_add(o, "tasks", array) < 0 ||
-            list_tasks(c, &filter, array, &truncated) < 0 ||
-            json_add_bool(o, "truncated", truncated) < 0)
-                return request_reply_info(r, WIRE_INFO, NULL);
-        return request_reply_info(r, WIRE_INFO, TAKE_PTR(o));
 }
 
 /* Takes the oldest of the heads, and moves that head on: gives the tasks in the order of dispatch. */

@@ -8,9 +8,11 @@
 #include "log.h"
 #include "message-ids.h"
 #include "ops.h"
+#include "persist.h"
 #include "worker-care.h"
 
 #define DESCRIPTION_MAX 1024U /* bytes */
+#define CLAIM_AHEAD_MAX 100U  /* attempts that the store can have missed */
 
 /* A task type as the worker names it; both borrowed from info, the description may be NULL. */
 typedef struct Offer {
@@ -148,10 +150,14 @@ static int get_types(Controld *c, const Registration *g, TaskType *ret[], size_t
 
         for (size_t i = 0; i < g->n_offers; i++) {
                 TaskType *type;
+                bool is_new;
 
+                is_new = !task_type_find(c->types, g->offers[i].name, strlen(g->offers[i].name));
                 r = task_type_get(&c->types, g->offers[i].name, &type);
                 if (r < 0)
                         return r;
+                if (is_new)
+                        persist_type(c, type);
                 if (type->registration == stamp)
                         continue;
                 type->registration = stamp;
@@ -217,6 +223,25 @@ static void revoke_again(Controld *c, Worker *w) {
                 (void) peer_send(w->peer, &c->out);
 }
 
+/* A lease that a coordinator before us gave in its last moment, too late for the store to learn of it. Nobody else
+ * has been given the task since, so the worker may go on. */
+static bool may_claim(const Task *t, uint64_t attempt) {
+        return t->state == TASK_QUEUED && !t->is_ending && attempt > t->attempt &&
+               attempt - t->attempt <= CLAIM_AHEAD_MAX;
+}
+
+static Task *find_held(Controld *c, Worker *w, const TaskId *id, uint64_t attempt) {
+        Task *t = task_find(&c->tasks, id);
+
+        if (!t || !may_claim(t, attempt))
+                return lease_find(c, w, id, attempt);
+        queue_remove(&c->queue, t);
+        t->attempt = (uint32_t) attempt;
+        lease_adopt(c, w, t);
+        (void) persist_change(c, t);
+        return t;
+}
+
 /* Leases that both sides know go on; those only we know were lost on the way and are queued again; those only
  * the worker knows are named in the answer, and it drops them. */
 static void reconcile(Controld *c, const Request *r, Worker *w, bool same_connection) {
@@ -227,7 +252,7 @@ static void reconcile(Controld *c, const Request *r, Worker *w, bool same_connec
                 const struct iovec *g = wire_group(m, i);
                 TaskId id = wire_get_task_id(&g[0]);
 
-                t = lease_find(c, w, &id, wire_get_number(&g[1]));
+                t = find_held(c, w, &id, wire_get_number(&g[1]));
                 if (t)
                         t->is_held = true;
                 else {

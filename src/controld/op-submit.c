@@ -5,11 +5,14 @@
 #include <stdio.h>
 
 #include "controld.h"
-#include "json-util.h"
 #include "lease.h"
 #include "log.h"
 #include "ops.h"
+#include "persist.h"
+#include "submit-options.h"
 #include "time-util.h"
+
+#define BACKLOG_BYTES_MAX (256U * 1024U * 1024U) /* of changes that wait for the disk */
 
 enum {
         FIELD_NAME,
@@ -56,8 +59,9 @@ static int refuse_type(Controld *c, const Request *r, const struct iovec *name) 
 
 /* Returns 1 if the task is fine, 0 if the request was refused or held. */
 static int check_task(Controld *c, const Request *r, const struct iovec *g) {
-        _cleanup_json_ struct json_object *options = NULL;
-        const char *error = "out of memory";
+        SubmitOptions options;
+        char error[160];
+        int k;
 
         if (g[FIELD_ARGUMENTS].iov_len > c->settings->max_payload_bytes)
                 return request_refuse(r, WIRE_ERROR_TOO_LARGE,
@@ -65,21 +69,12 @@ static int check_task(Controld *c, const Request *r, const struct iovec *g) {
                                       " are taken (MaxPayloadBytes=)",
                                       g[FIELD_ARGUMENTS].iov_len, c->settings->max_payload_bytes);
 
-        if (g[FIELD_OPTIONS].iov_len > 0) {
-                static const char *const known[] = { NULL };
-                const char *key;
-
-                if (json_parse_object(g[FIELD_OPTIONS].iov_base, g[FIELD_OPTIONS].iov_len, &options,
-                                      &error) < 0)
-                        return request_refuse(r, WIRE_ERROR_BAD_ARGUMENT,
-                                              "the options must be one JSON object, or empty: %s",
-                                              error);
-                key = options ? json_unknown_key(options, known) : NULL;
-                if (key)
-                        return request_refuse(r, WIRE_ERROR_BAD_ARGUMENT,
-                                              "unknown option \"%.64s\": this version knows none",
-                                              key);
-        }
+        k = submit_options_parse(&g[FIELD_OPTIONS], &options, error);
+        if (k == -ENOMEM)
+                return request_refuse(r, WIRE_ERROR_INTERNAL,
+                                      "out of memory: nothing of this was taken");
+        if (k < 0)
+                return request_refuse(r, WIRE_ERROR_BAD_ARGUMENT, "%s", error);
 
         if (!task_type_find(c->types, g[FIELD_NAME].iov_base, g[FIELD_NAME].iov_len)) {
                 if (now_usec(CLOCK_MONOTONIC) >= c->grace_until_usec)
@@ -103,6 +98,14 @@ static int check(Controld *c, const Request *r) {
 
         if (c->stopping)
                 return request_refuse(r, WIRE_ERROR_STOPPING, "the coordinator is shutting down");
+        if (store_backlog_bytes(c->store) > BACKLOG_BYTES_MAX)
+                return request_refuse(
+                        r, WIRE_ERROR_QUEUE_FULL,
+                        "the disk of the coordinator is too slow for what comes: try again later");
+        if (store_is_full(c->store))
+                return request_refuse(
+                        r, WIRE_ERROR_NO_SPACE,
+                        "the store is full (MaxStoreBytes=, or the disk): try again later");
         if (n_unfinished(c) + m->n_groups > c->settings->max_queued_tasks)
                 return request_refuse(r, WIRE_ERROR_QUEUE_FULL,
                                       "%" PRIu64 " tasks wait or run already; at most %" PRIu64
@@ -133,10 +136,43 @@ static int check(Controld *c, const Request *r) {
         return 1;
 }
 
-/* Finds the task that this key made, or makes a new one. A key that is a UUID is the task's id itself, so
- * that it needs no index; clients that make keys by the million use such ones. */
-static int get_task(Controld *c, const struct iovec *g, Task **ret, bool *ret_is_new) {
+/* Finds the task that this key made. A key that is a UUID is the task's id itself, so that it needs no index;
+ * clients that make keys by the million use such ones. */
+static Task *find_by_key(Controld *c, const struct iovec *key, TaskId *ret_id, bool *ret_is_id) {
+        *ret_is_id = task_id_from_text(key->iov_base, key->iov_len, ret_id) >= 0;
+        if (*ret_is_id)
+                return task_find(&c->tasks, ret_id);
+        return key->iov_len > 0 ? task_find_by_key(&c->tasks, key->iov_base, key->iov_len) : NULL;
+}
+
+static int make_task(Controld *c, const struct iovec *g, TaskSpec *spec, bool has_id,
+                     const SubmitOptions *options, Task **ret) {
         const struct iovec *key = &g[FIELD_KEY];
+        Task *t;
+        int r = 0;
+
+        if (!has_id)
+                r = task_id_new(&spec->id);
+        if (r < 0)
+                return r;
+        r = task_new(&c->tasks, spec, &t);
+        if (r < 0)
+                return r;
+        t->in_memory = options->in_memory;
+        if (!has_id && key->iov_len > 0)
+                r = task_add_key(&c->tasks, t, key->iov_base, key->iov_len);
+        if (r >= 0 && options->unique_size > 0)
+                r = task_add_unique(&c->tasks, t, options->unique, options->unique_size);
+        if (r < 0) {
+                task_free(&c->tasks, t);
+                return r;
+        }
+        *ret = t;
+        return 0;
+}
+
+/* Finds the task or makes it. -EEXIST: another one with this unique key has not ended. */
+static int get_task(Controld *c, const struct iovec *g, Task **ret, bool *ret_is_new) {
         TaskSpec spec = {
                 .type = task_type_find(c->types, g[FIELD_NAME].iov_base, g[FIELD_NAME].iov_len),
                 .priority = task_priority_from_text(g[FIELD_PRIORITY].iov_base,
@@ -144,37 +180,29 @@ static int get_task(Controld *c, const struct iovec *g, Task **ret, bool *ret_is
                 .arguments = g[FIELD_ARGUMENTS].iov_base,
                 .arguments_size = g[FIELD_ARGUMENTS].iov_len,
         };
-        bool is_id = task_id_from_text(key->iov_base, key->iov_len, &spec.id) >= 0;
-        Task *t = NULL;
+        SubmitOptions options;
+        char error[160];
+        bool is_id;
         int r;
 
-        if (is_id)
-                t = task_find(&c->tasks, &spec.id);
-        else if (key->iov_len > 0)
-                t = task_find_by_key(&c->tasks, key->iov_base, key->iov_len);
-        *ret_is_new = !t;
-        if (t) {
-                *ret = t;
+        *ret = find_by_key(c, &g[FIELD_KEY], &spec.id, &is_id);
+        *ret_is_new = !*ret;
+        if (*ret)
                 return 0;
-        }
 
-        if (!is_id) {
-                r = task_id_new(&spec.id);
-                if (r < 0)
-                        return r;
-        }
-        r = task_new(&c->tasks, &spec, &t);
+        r = submit_options_parse(&g[FIELD_OPTIONS], &options, error);
         if (r < 0)
                 return r;
-        if (!is_id && key->iov_len > 0) {
-                r = task_add_key(&c->tasks, t, key->iov_base, key->iov_len);
-                if (r < 0) {
-                        task_free(&c->tasks, t);
-                        return r;
-                }
+        if (options.unique_size > 0) {
+                *ret = task_find_by_unique(&c->tasks, options.unique, options.unique_size);
+                *ret_is_new = !*ret;
+                if (*ret)
+                        return options.unique_returns ? 0 : -EEXIST;
+                /* Kept, as it must be known again after a restart. */
+                spec.options = g[FIELD_OPTIONS].iov_base;
+                spec.options_size = g[FIELD_OPTIONS].iov_len;
         }
-        *ret = t;
-        return 0;
+        return make_task(c, g, &spec, is_id, &options, ret);
 }
 
 typedef struct Batch {
@@ -210,7 +238,8 @@ static int batch_make(Controld *c, const Request *r, Batch *b) {
                 k = get_task(c, wire_group(m, b->n), &b->tasks[b->n], &b->is_new[b->n]);
                 if (k < 0)
                         return k;
-                k = p ? peer_wait(p, b->tasks[b->n], &c->dirty) : 0;
+                /* For others when it is answered: a result must not come before that. */
+                k = p && b->is_new[b->n] ? peer_wait(p, b->tasks[b->n], &c->dirty) : 0;
                 if (k < 0) {
                         b->n++;
                         return k;
@@ -219,20 +248,23 @@ static int batch_make(Controld *c, const Request *r, Batch *b) {
         return 0;
 }
 
-/* The batch is safe: it enters the queue, and the client is told. */
-static void batch_commit(Controld *c, const Request *r, const Batch *b) {
-        wire_begin(&c->out, WIRE_ACCEPTED, &r->message.correlation);
-        for (size_t i = 0; i < b->n; i++) {
-                Task *t = b->tasks[i];
+/* Hands the batch to the store; the answer waits in the ledger until it is safe there. */
+static int batch_append(Controld *c, const Request *r, const Batch *b) {
+        LedgerEntry *e;
+        int k;
 
-                wire_put_task_id(&c->out, &t->id);
-                if (!b->is_new[i])
-                        continue;
-                task_set_state(&c->tasks, t, TASK_QUEUED);
-                queue_push(&c->queue, t);
-                c->counters.submitted++;
+        k = ledger_add(&c->ledger, LEDGER_SUBMIT, r, b->n, &e);
+        if (k < 0)
+                return k;
+        for (size_t i = 0; i < b->n; i++) {
+                if (b->is_new[i])
+                        b->tasks[i]->sequence = queue_next_sequence(&c->queue);
+                ledger_note(e, b->tasks[i], b->is_new[i]);
         }
-        request_reply(r);
+        k = persist_submit(c, b->tasks, b->is_new, b->n);
+        if (k < 0)
+                ledger_undo(&c->ledger, e);
+        return k;
 }
 
 int op_submit(Controld *c, const Request *r) {
@@ -243,6 +275,16 @@ int op_submit(Controld *c, const Request *r) {
         if (k <= 0)
                 return k;
         k = batch_make(c, r, &b);
+        if (k >= 0)
+                k = batch_append(c, r, &b);
+        if (k == -EEXIST) {
+                batch_undo(c, &b);
+                return request_refuse(
+                        r, WIRE_ERROR_EXISTS,
+                        "a task with the unique key of task %zu of this submit has not ended yet: "
+                        "nothing of this was taken",
+                        b.n + 1);
+        }
         if (k == -ENOBUFS) {
                 batch_undo(c, &b);
                 return request_refuse(r, WIRE_ERROR_QUEUE_FULL,
@@ -254,6 +296,5 @@ int op_submit(Controld *c, const Request *r) {
                 return request_refuse(r, WIRE_ERROR_INTERNAL,
                                       "out of memory: nothing of this was taken");
         }
-        batch_commit(c, r, &b);
         return 0;
 }

@@ -18,6 +18,14 @@ static void put_unknown(WireOut *out, const TaskId *id) {
         wire_put_number(out, 0);
 }
 
+void op_wait_tell_unknown(Controld *c, const Task *t) {
+        for (Waiter *w = t->waiters; w; w = w->next) {
+                wire_begin(&c->out, WIRE_RESULT, NULL);
+                put_unknown(&c->out, &t->id);
+                (void) peer_send(w->peer, &c->out);
+        }
+}
+
 static void put_result(WireOut *out, const Task *t) {
         wire_put_task_id(out, &t->id);
         wire_put_string(out, task_state_to_string(t->state));

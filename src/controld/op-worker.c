@@ -9,9 +9,11 @@
 #include "log.h"
 #include "message-ids.h"
 #include "ops.h"
+#include "persist.h"
 #include "time-util.h"
 #include "worker-care.h"
 
+#define CRASHES_MAX      3U
 #define PROBE_DELAY_USEC (100 * USEC_PER_MSEC)
 
 /* The sender as a registered worker; else refuses and returns NULL. */
@@ -64,6 +66,7 @@ int op_started(Controld *c, const Request *r) {
                         continue;
                 task_set_state(&c->tasks, t, TASK_RUNNING);
                 t->started_usec = sane_start(t, wire_get_number(&g[2]));
+                (void) persist_change(c, t);
         }
         return 0;
 }
@@ -116,13 +119,29 @@ static void limit_result(const Controld *c, TaskEnd *end, char *text, size_t siz
                           .started_usec = end->started_usec };
 }
 
+/* A task whose runner died is tried again, but not for ever: it may be what kills them. Returns 1 if it was
+ * queued again. */
+static int take_crash(Controld *c, Task *t, TaskEnd *end, char *text, size_t size) {
+        if (++t->crashes < CRASHES_MAX) {
+                lease_return(c, t);
+                return 1;
+        }
+        (void) snprintf(text, size, "crashed its runner %u times, the last time: %.*s", CRASHES_MAX,
+                        (int) MIN(end->error.iov_len, size / 2),
+                        (const char *) end->error.iov_base);
+        end->state = TASK_DEAD;
+        end->error = (struct iovec){ text, strlen(text) };
+        return 0;
+}
+
 /* Returns 1, 0 if the worker does not hold the lease, or -ENOMEM. */
-static int end_one(Controld *c, Worker *w, const struct iovec *g, const TaskId *id) {
+static int end_one(Controld *c, Worker *w, const struct iovec *g, const TaskId *id,
+                   LedgerEntry *e) {
         uint64_t attempt = wire_get_number(&g[1]);
         WireOutcome outcome = wire_get_outcome(&g[2]);
         Task *t = lease_find(c, w, id, attempt);
         TaskEnd end = { .state = state_after(outcome) };
-        char text[160];
+        char text[400];
         int r;
 
         if (!t)
@@ -133,32 +152,42 @@ static int end_one(Controld *c, Worker *w, const struct iovec *g, const TaskId *
                 end.error = g[4];
         end.started_usec = sane_start(t, wire_get_number(&g[5]));
         limit_result(c, &end, text, sizeof(text));
+        if (outcome == WIRE_OUTCOME_CRASH && take_crash(c, t, &end, text, sizeof(text)) > 0)
+                return 1;
         r = task_end(c, t, &end);
-        return r < 0 ? r : 1;
+        if (r < 0)
+                return r;
+        ledger_note(e, t, false);
+        return 1;
 }
 
 int op_done(Controld *c, const Request *r) {
         Worker *w = sender(r);
         size_t n_stale = 0;
         TaskId first = {};
+        LedgerEntry *e = NULL;
+        int k;
 
-        for (size_t i = 0; w && i < r->message.n_groups; i++) {
+        if (!w)
+                return 0;
+        k = ledger_add(&c->ledger, LEDGER_END, r, r->message.n_groups, &e);
+        for (size_t i = 0; k >= 0 && i < r->message.n_groups; i++) {
                 const struct iovec *g = wire_group(&r->message, i);
                 TaskId id = wire_get_task_id(&g[0]);
-                int k = end_one(c, w, g, &id);
 
-                /* Without an ACK the worker keeps the results and sends them again. */
-                if (k < 0) {
-                        log_oom();
-                        return request_refuse(r, WIRE_ERROR_INTERNAL,
-                                              "out of memory: send this again later");
-                }
+                k = end_one(c, w, g, &id, e);
                 if (k == 0 && n_stale++ == 0)
                         first = id;
         }
         if (n_stale > 0)
                 log_stale(c, w, n_stale, &first);
-        return w ? acknowledge(c, r) : 0;
+        if (k < 0) {
+                /* The worker keeps what is not acknowledged and sends it again; those that were taken are
+                 * known by then. */
+                log_oom();
+                ledger_silence(e);
+        }
+        return 0;
 }
 
 int op_release(Controld *c, const Request *r) {

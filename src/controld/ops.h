@@ -19,15 +19,24 @@ int op_wait(Controld *c, const Request *r);
 int op_forget(Controld *c, const Request *r);
 /* The client is gone: it waits for nothing any more. */
 void op_wait_drop_all(Controld *c, Peer *p);
+/* The task is about to be freed: who still waits for it is told that it is unknown. */
+void op_wait_tell_unknown(Controld *c, const Task *t);
 /* Sends every result that somebody waits for. */
 void op_wait_flush(Controld *c);
 
 /* op-cancel.c */
 int op_cancel(Controld *c, const Request *r);
 
-/* op-query.c: tasks */
+/* op-admin.c */
+int op_retry(Controld *c, const Request *r);
+int op_purge(Controld *c, const Request *r);
+int op_backup(Controld *c, const Request *r);
+
+/* op-query.c, op-list.c: tasks */
 int op_status(Controld *c, const Request *r);
 int op_list(Controld *c, const Request *r);
+/* The document that STATUS and LIST give of a task; NULL when out of memory. */
+struct json_object *task_to_json(const Task *t);
 int op_queues(Controld *c, const Request *r);
 
 /* op-overview.c: the whole */

@@ -42,17 +42,21 @@ static void leave_task(Waiter *w) {
                 }
 }
 
+static void remove_ready(Peer *p, Waiter *w, PeerList *dirty) {
+        TAILQ_REMOVE(&p->ready, w, link);
+        if (TAILQ_EMPTY(&p->ready) && p->is_dirty) {
+                TAILQ_REMOVE(dirty, p, dirty);
+                p->is_dirty = false;
+        }
+}
+
 Waiter *waiter_free(Waiter *w, PeerList *dirty) {
         Peer *p = w->peer;
 
         leave_task(w);
-        if (task_state_is_terminal(w->task->state)) {
-                TAILQ_REMOVE(&p->ready, w, link);
-                if (TAILQ_EMPTY(&p->ready) && p->is_dirty) {
-                        TAILQ_REMOVE(dirty, p, dirty);
-                        p->is_dirty = false;
-                }
-        } else
+        if (task_state_is_terminal(w->task->state))
+                remove_ready(p, w, dirty);
+        else
                 TAILQ_REMOVE(&p->waiting, w, link);
         p->n_waiters--;
         free(w);
@@ -120,6 +124,14 @@ void waiters_ready(Task *t, PeerList *dirty) {
 
                 TAILQ_REMOVE(&p->waiting, w, link);
                 add_ready(p, w, dirty);
+        }
+}
+
+void waiters_wait_again(Task *t, PeerList *dirty) {
+        assert(task_state_is_terminal(t->state));
+        for (Waiter *w = t->waiters; w; w = w->next) {
+                remove_ready(w->peer, w, dirty);
+                TAILQ_INSERT_TAIL(&w->peer->waiting, w, link);
         }
 }
 

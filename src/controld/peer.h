@@ -29,6 +29,7 @@ struct Peer {
         bool is_dirty;
         bool is_stalled; /* did not read lately: not tried again before the next tick */
         uint32_t n_waiters;
+        uint32_t n_pending; /* answers in the ledger */
         uint32_t n_refused; /* messages that broke the protocol */
         uint32_t routing_size;
         uint8_t routing[];
@@ -37,7 +38,7 @@ struct Peer {
 typedef TAILQ_HEAD(PeerList, Peer) PeerList;
 
 static inline bool peer_is_forgettable(const Peer *p) {
-        return !p->worker && p->n_waiters == 0;
+        return !p->worker && p->n_waiters == 0 && p->n_pending == 0;
 }
 
 Peer *peer_find(Peer *peers, const void *routing, size_t size);
@@ -52,6 +53,8 @@ void peer_forget(Peer *p, Task *t, PeerList *dirty);
 
 /* The task has ended: moves each of its waiters to the ready list of its peer. */
 void waiters_ready(Task *t, PeerList *dirty);
+/* It will be tried again: those that are ready wait for its next end. To be called before its state changes. */
+void waiters_wait_again(Task *t, PeerList *dirty);
 /* The task is about to be freed: drops waiters, also those that are ready. */
 void waiters_drop(Task *t, PeerList *dirty);
 Waiter *waiter_free(Waiter *w, PeerList *dirty);

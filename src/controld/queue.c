@@ -21,11 +21,18 @@ static TaskList *list_for(Queue *q, Task *t) {
         return list;
 }
 
+uint64_t queue_next_sequence(Queue *q) {
+        return q->next_sequence++;
+}
+
+void queue_note_sequence(Queue *q, uint64_t sequence) {
+        q->next_sequence = MAX(q->next_sequence, sequence + 1);
+}
+
 void queue_push(Queue *q, Task *t) {
         TaskList *list =
                 list_for(q, t); /* once: the macro below evaluates its arguments repeatedly */
 
-        t->sequence = q->next_sequence++;
         TAILQ_INSERT_TAIL(list, t, link);
         count_in(q, t);
 }

@@ -28,11 +28,17 @@ bool results_access(Results *r, Task *t) {
         return true;
 }
 
-void results_drop(Results *r, TaskTable *table, PeerList *dirty, Task *t) {
+void results_remove(Results *r, Task *t) {
         TAILQ_REMOVE(&r->by_access, t, link);
         TAILQ_REMOVE(&r->by_age, t, by_age);
         r->n--;
         r->bytes -= task_payload_bytes(t);
+}
+
+void results_drop(Results *r, TaskTable *table, PeerList *dirty, Task *t) {
+        results_remove(r, t);
+        if (r->forget)
+                r->forget(t, r->userdata);
         waiters_drop(t, dirty);
         task_free(table, t);
 }

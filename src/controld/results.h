@@ -11,6 +11,8 @@ typedef struct Results {
         TaskList by_age;    /* completed first */
         uint64_t n, bytes;  /* arguments and results of those kept */
         uint64_t size_max;
+        void (*forget)(const Task *t, void *userdata); /* one is about to be freed; or NULL */
+        void *userdata;
         uint64_t ttl_usec; /* USEC_INFINITY: for ever */
 } Results;
 
@@ -24,6 +26,9 @@ bool results_access(Results *r, Task *t);
 
 /* Whether an ended task is too old to be shown; false for others. */
 bool results_is_expired(const Results *r, const Task *t);
+
+/* It is no result any more; the task stays. */
+void results_remove(Results *r, Task *t);
 
 /* Frees one result now. */
 void results_drop(Results *r, TaskTable *table, PeerList *dirty, Task *t);

@@ -9,6 +9,9 @@
 
 #define S(field) .offset = offsetof(Settings, field)
 
+/* In the order of StoreDurability. */
+static const char *const durability_names[] = { "full", "process", "none", NULL };
+
 /* clang-format off */
 static const ConfItem items[] = {
         { "Control", "WorkerId", "worker-id", "FASTWORKER_WORKER_ID", "ID", CONF_STRING, S(worker_id),
@@ -46,6 +49,9 @@ static const ConfItem items[] = {
           .flags = CONF_FIXED, .help = "where state is kept" },
         { "Control", "RuntimeDirectory", "runtime-directory", NULL, "PATH", CONF_STRING, S(runtime_directory),
           .flags = CONF_FIXED, .help = "where sockets of this daemon's own go" },
+        { "Control", "Durability", "durability", "FASTWORKER_DURABILITY", "LEVEL", CONF_ENUM, S(durability),
+          .default_text = "full", .names = durability_names, .flags = CONF_FIXED,
+          .help = "full: survives power loss; process: survives the death of the process; none" },
         { "Control", "LogLevel", "log-level", "FASTWORKER_LOG_LEVEL", "LEVEL", CONF_LEVEL, S(log_level),
           .default_text = "info", .help = "err, warning, notice, info or debug" },
 
@@ -77,6 +83,10 @@ static const ConfItem items[] = {
         { "Limits", "MaxWaitsPerClient", "max-waits", NULL, "N", CONF_UINT, S(max_waits_per_client),
           .default_text = "100000", .min = 1, .max = 100000000,
           .help = "results that one client waits for" },
+
+        { "Limits", "MaxStoreBytes", "max-store", NULL, "BYTES", CONF_BYTES, S(max_store_bytes),
+          .default_text = "64G", .min = 16 * 1024 * 1024, .max = UINT64_MAX, .flags = CONF_FIXED,
+          .help = "size of the store; a sixteenth of it, but at most 64M, is kept for what is not a submit" },
 
         { "Gui", "Enabled", "no-gui", "FASTWORKER_GUI_ENABLED", NULL, CONF_BOOL, S(gui_enabled),
           .default_text = "yes", .flags = CONF_NEGATED_FLAG | CONF_FIXED,

@@ -14,6 +14,8 @@ typedef struct Settings {
         uint64_t heartbeat_usec, inactive_usec, reconnect_usec, startup_grace_usec;
         uint64_t max_payload_bytes, max_result_bytes, max_queued_tasks, max_total_bytes;
         uint64_t max_waits_per_client;
+        int durability; /* StoreDurability */
+        uint64_t max_store_bytes;
         bool gui_enabled;
         char *gui_host;
         uint64_t gui_port;

@@ -9,13 +9,38 @@
 typedef struct KeyEntry {
         UT_hash_handle hh;
         Task *task;
+        size_t size;
         char key[];
 } KeyEntry;
 
-static KeyEntry *key_free(TaskTable *table, KeyEntry *k) {
-        HASH_DEL(table->keys, k);
+static KeyEntry *key_free(KeyEntry **index, KeyEntry *k) {
+        HASH_DEL(*index, k);
         free(k);
         return NULL;
+}
+
+static KeyEntry *key_find(KeyEntry *index, const char *key, size_t size) {
+        KeyEntry *k;
+
+        HASH_FIND(hh, index, key, size, k);
+        return k;
+}
+
+static int key_add(KeyEntry **index, Task *t, const char *key, size_t size, KeyEntry **ret) {
+        KeyEntry *k = malloc(sizeof(*k) + size);
+
+        if (!k)
+                return -ENOMEM;
+        k->task = t;
+        k->size = size;
+        memcpy(k->key, key, size);
+        HASH_ADD_KEYPTR(hh, *index, k->key, size, k);
+        if (!k->hh.tbl) {
+                free(k);
+                return -ENOMEM;
+        }
+        *ret = k;
+        return 0;
 }
 
 int task_new(TaskTable *table, const TaskSpec *spec, Task **ret) {
@@ -61,7 +86,8 @@ Task *task_free(TaskTable *table, Task *t) {
                 return NULL;
         assert(!t->waiters);
         if (t->key)
-                t->key = key_free(table, t->key);
+                t->key = key_free(&table->keys, t->key);
+        task_drop_unique(table, t);
         table->by_state[t->state]--;
         table->payload_bytes -= task_payload_bytes(t);
         HASH_DEL(table->tasks, t);
@@ -78,37 +104,45 @@ Task *task_find(const TaskTable *table, const TaskId *id) {
 }
 
 int task_add_key(TaskTable *table, Task *t, const char *key, size_t size) {
-        KeyEntry *k = malloc(sizeof(*k) + size);
-
-        if (!k)
-                return -ENOMEM;
-        k->task = t;
-        memcpy(k->key, key, size);
-        HASH_ADD_KEYPTR(hh, table->keys, k->key, size, k);
-        if (!k->hh.tbl) {
-                free(k);
-                return -ENOMEM;
-        }
-        t->key = k;
-        return 0;
+        return key_add(&table->keys, t, key, size, &t->key);
 }
 
 Task *task_find_by_key(const TaskTable *table, const char *key, size_t size) {
-        KeyEntry *k;
+        KeyEntry *k = key_find(table->keys, key, size);
 
-        HASH_FIND(hh, table->keys, key, size, k);
         return k ? k->task : NULL;
+}
+
+int task_add_unique(TaskTable *table, Task *t, const char *key, size_t size) {
+        return key_add(&table->uniques, t, key, size, &t->unique);
+}
+
+Task *task_find_by_unique(const TaskTable *table, const char *key, size_t size) {
+        KeyEntry *k = key_find(table->uniques, key, size);
+
+        return k ? k->task : NULL;
+}
+
+void task_drop_unique(TaskTable *table, Task *t) {
+        if (t->unique)
+                t->unique = key_free(&table->uniques, t->unique);
+}
+
+struct iovec task_key(const Task *t) {
+        return t->key ? (struct iovec){ t->key->key, t->key->size } : (struct iovec){};
+}
+
+void task_restore_state(TaskTable *table, Task *t, TaskState state) {
+        table->by_state[t->state]--;
+        table->by_state[state]++;
+        t->state = (uint8_t) state;
 }
 
 void task_set_state(TaskTable *table, Task *t, TaskState state) {
         assert(task_state_may_become(t->state, state));
-        table->by_state[t->state]--;
-        table->by_state[state]++;
-        t->state = (uint8_t) state;
-        if (task_state_is_terminal(state)) {
-                t->completed_usec = now_usec(CLOCK_REALTIME);
+        task_restore_state(table, t, state);
+        if (task_state_is_terminal(state))
                 t->ended_monotonic_usec = now_usec(CLOCK_MONOTONIC);
-        }
 }
 
 int task_set_end(TaskTable *table, Task *t, const void *result, size_t result_size,
@@ -131,6 +165,13 @@ int task_set_end(TaskTable *table, Task *t, const void *result, size_t result_si
         t->error_size = (uint32_t) error_size;
         table->payload_bytes += task_payload_bytes(t);
         return 0;
+}
+
+void task_clear_end(TaskTable *table, Task *t) {
+        table->payload_bytes -= (uint64_t) t->result_size + t->error_size;
+        free(t->end);
+        t->end = NULL;
+        t->result_size = t->error_size = 0;
 }
 
 const char *task_last_worker(const Task *t) {

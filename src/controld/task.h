@@ -5,6 +5,7 @@
  * is kept small because a million of them may wait. */
 
 #include <sys/queue.h>
+#include <sys/uio.h>
 
 #include "hash.h"
 #include "task-id.h"
@@ -23,22 +24,25 @@ struct Task {
         TAILQ_ENTRY(Task) by_age; /* the results by completion; else unused */
         TaskId id;
         TaskType *type;
-        Worker *worker;  /* who holds the lease; after the end NULL */
-        Waiter *waiters; /* clients that want the result pushed */
-        union {
-                uint64_t sequence; /* until the end: place in the queue, smaller is older */
-                uint64_t ended_monotonic_usec; /* after it: what the time to live counts from */
-        };
+        Worker *worker;    /* who holds the lease; after the end NULL */
+        Waiter *waiters;   /* clients that want the result pushed */
+        uint64_t sequence; /* place in the queue, smaller is older; its key in the store */
+        uint64_t ended_monotonic_usec; /* what the time to live of its result counts from */
         uint64_t created_usec, started_usec, completed_usec; /* CLOCK_REALTIME, 0: not yet */
-        struct KeyEntry *key; /* in the index of keys; NULL for most */
-        char *end;            /* result bytes, then error text, then the last worker's id and NUL */
+        struct KeyEntry *key;    /* in the index of keys; NULL for most */
+        struct KeyEntry *unique; /* in the index of unique keys, until the end; NULL for most */
+        char *end; /* result bytes, then error text, then the last worker's id and NUL */
         uint32_t arguments_size, options_size, result_size, error_size;
         uint32_t attempt; /* the lease's fencing token, counted from 1 */
         uint8_t state;    /* TaskState */
         uint8_t priority; /* TaskPriority */
         bool cancel_asked;
-        bool is_held;   /* only while a worker registers: it named this lease */
-        char payload[]; /* arguments, then options */
+        bool in_memory;    /* by the submitter's wish the store does not know it */
+        bool is_ending;    /* its end is not yet safe */
+        uint8_t end_state; /* TaskState: what it will be then */
+        uint8_t crashes;   /* attempts that ended with the death of the runner */
+        bool is_held;      /* only while a worker registers: it named this lease */
+        char payload[];    /* arguments, then options */
 };
 
 /* All tasks, and how many there are in each state. */
@@ -46,7 +50,7 @@ typedef struct TaskTable {
         Task *tasks;
         uint64_t by_state[_TASK_STATE_MAX];
         uint64_t payload_bytes; /* arguments, options and results */
-        struct KeyEntry *keys;
+        struct KeyEntry *keys, *uniques;
 } TaskTable;
 
 typedef struct TaskSpec {
@@ -67,8 +71,19 @@ Task *task_find(const TaskTable *table, const TaskId *id);
 int task_add_key(TaskTable *table, Task *t, const char *key, size_t size);
 Task *task_find_by_key(const TaskTable *table, const char *key, size_t size);
 
+/* While it has not ended, no other task has this unique key; dropped by its end. -ENOMEM. */
+int task_add_unique(TaskTable *table, Task *t, const char *key, size_t size);
+Task *task_find_by_unique(const TaskTable *table, const char *key, size_t size);
+void task_drop_unique(TaskTable *table, Task *t);
+
+/* The key it was added with; empty if there is none. */
+struct iovec task_key(const Task *t);
+
 /* Asserts that the change is legal. */
 void task_set_state(TaskTable *table, Task *t, TaskState state);
+
+/* Sets the state of a task that comes from the store. */
+void task_restore_state(TaskTable *table, Task *t, TaskState state);
 
 /* Keeps what an ended task leaves. -ENOMEM (nothing changed). */
 int task_set_end(TaskTable *table, Task *t, const void *result, size_t result_size,
@@ -88,6 +103,9 @@ static inline const char *task_error(const Task *t) {
 }
 /* Of arguments, options, result and error. */
 uint64_t task_payload_bytes(const Task *t);
+
+/* Forgets the result and the error. */
+void task_clear_end(TaskTable *table, Task *t);
 
 /* The id of the worker that ended it, or NULL. */
 const char *task_last_worker(const Task *t);

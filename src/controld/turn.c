@@ -6,6 +6,7 @@
 #include "log.h"
 #include "message-ids.h"
 #include "ops.h"
+#include "persist.h"
 #include "worker-care.h"
 
 #define SEND_BYTES_MAX (4U * 1024U * 1024U) /* of arguments in one message */
@@ -123,10 +124,12 @@ static void send_assignments(Controld *c, Worker *w) {
 void turn_end(Controld *c) {
         Worker *w;
 
+        persist_commit(c);
         if (!c->stopping)
                 dispatch(c);
         while ((w = TAILQ_FIRST(&c->workers.unsent)))
                 send_assignments(c, w);
+        persist_commit(c); /* what was handed out now */
         op_wait_flush(c);
         /* Half of the room for payload is always left to tasks that have not ended. */
         results_trim(&c->results, &c->tasks, &c->dirty, c->settings->max_total_bytes / 2);

@@ -8,6 +8,7 @@
 static const char *const worker_state_table[_WORKER_STATE_MAX] = {
         [WORKER_ACTIVE] = "active",
         [WORKER_DRAINING] = "draining",
+        [WORKER_AWAITED] = "awaited",
         [WORKER_INACTIVE] = "inactive",
 };
 

@@ -9,6 +9,7 @@
 typedef enum WorkerState {
         WORKER_ACTIVE,
         WORKER_DRAINING, /* finishes what it has, gets nothing more */
+        WORKER_AWAITED,  /* known from before a restart by what it holds, not back yet */
         WORKER_INACTIVE, /* silent or disconnected for too long: its tasks were queued again */
         _WORKER_STATE_MAX,
         _WORKER_STATE_INVALID = -EINVAL,

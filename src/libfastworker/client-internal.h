@@ -109,6 +109,9 @@ int link_take_greeting(fastworker_client *c, const WireMessage *m);
 int link_check_due(fastworker_client *c, uint64_t now); /* 1: something was done */
 uint64_t link_due(const fastworker_client *c);
 
+/* query.c: -EINVAL if the text is not an id. */
+int client_get_id(fastworker_client *c, const char *text, TaskId *ret);
+
 /* result.c */
 void result_clear(fastworker_result *r);
 void result_done(fastworker_result *r);

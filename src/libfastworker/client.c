@@ -46,6 +46,10 @@ static int errno_of_code(WireError code) {
                 return ENOENT;
         case WIRE_ERROR_QUEUE_FULL:
                 return ENOBUFS;
+        case WIRE_ERROR_EXISTS:
+                return EEXIST;
+        case WIRE_ERROR_NO_SPACE:
+                return ENOSPC;
         case WIRE_ERROR_DENIED:
                 return EACCES;
         default:

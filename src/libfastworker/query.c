@@ -8,9 +8,10 @@
 #include "json-util.h"
 #include "time-util.h"
 
-#define LIST_LIMIT_MAX 1000U
+#define LIST_LIMIT_DEFAULT 100U
+#define LIST_LIMIT_MAX     1000U
 
-static int get_id(fastworker_client *c, const char *text, TaskId *ret) {
+int client_get_id(fastworker_client *c, const char *text, TaskId *ret) {
         if (!text || task_id_from_text(text, strlen(text), ret) < 0)
                 return client_fail(c, EINVAL,
                                    "\"%.100s\" is not a task id: the 36 characters of a UUID.",
@@ -25,7 +26,7 @@ static int ask_about(fastworker_client *c, WireVerb verb, const char *task_id, R
         TaskId id;
         int r;
 
-        r = get_id(c, task_id, &id);
+        r = client_get_id(c, task_id, &id);
         if (r < 0)
                 return r;
         task_id_to_text(&id, text);
@@ -102,16 +103,30 @@ static int ask_for_info(fastworker_client *c, WireVerb verb, const char *options
         return 0;
 }
 
-_public_ int fastworker_list(fastworker_client *c, const char *status, const char *name,
-                             unsigned limit, char **ret_json) {
-        _cleanup_json_ struct json_object *o = NULL;
+static int add_times(struct json_object *o, const fastworker_filter *f) {
+        if (f->since_usec > 0 && json_add_uint(o, "since", f->since_usec) < 0)
+                return -ENOMEM;
+        return f->until_usec > 0 ? json_add_uint(o, "until", f->until_usec) : 0;
+}
 
-        if (limit < 1 || limit > LIST_LIMIT_MAX)
+_public_ int fastworker_list(fastworker_client *c, const fastworker_filter *filter,
+                             char **ret_json) {
+        static const fastworker_filter all = {};
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+        const fastworker_filter *f = filter ? filter : &all;
+
+        for (size_t i = 0; i < ELEMENTSOF(f->reserved); i++)
+                if (f->reserved[i])
+                        return client_fail(c, EINVAL,
+                                           "The reserved fields of a filter must be NULL.");
+        if (f->limit > LIST_LIMIT_MAX)
                 return client_fail(c, EINVAL, "The limit of a list is 1 to %u, not %u.",
-                                   LIST_LIMIT_MAX, limit);
-        o = json_object_new_object();
-        if (!o || (status && json_add_string(o, "status", status) < 0) ||
-            (name && json_add_string(o, "name", name) < 0) || json_add_uint(o, "limit", limit) < 0)
+                                   LIST_LIMIT_MAX, f->limit);
+        if (!o || (f->status && json_add_string(o, "status", f->status) < 0) ||
+            (f->name && json_add_string(o, "name", f->name) < 0) ||
+            (f->worker && json_add_string(o, "worker", f->worker) < 0) ||
+            (f->after && json_add_string(o, "after", f->after) < 0) || add_times(o, f) < 0 ||
+            json_add_uint(o, "limit", f->limit > 0 ? f->limit : LIST_LIMIT_DEFAULT) < 0)
                 return client_fail(c, ENOMEM, "Out of memory.");
         return ask_for_info(c, WIRE_LIST, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN),
                             ret_json);
@@ -155,7 +170,7 @@ _public_ int fastworker_wait(fastworker_client *c, const char *task_id, uint64_t
         r = client_may_block(c);
         if (r < 0)
                 return r;
-        r = get_id(c, task_id, &reply.task_id);
+        r = client_get_id(c, task_id, &reply.task_id);
         if (r < 0)
                 return r;
         r = await_add(c, &reply.task_id, &reply, NULL, false);
@@ -174,7 +189,7 @@ _public_ int fastworker_watch(fastworker_client *c, const char *task_id, void *t
 
         if (!c->is_started)
                 return client_fail(c, ENOTCONN, "The client is not connected yet.");
-        r = get_id(c, task_id, &id);
+        r = client_get_id(c, task_id, &id);
         if (r < 0)
                 return r;
         return await_add(c, &id, NULL, task_userdata, false);
@@ -184,7 +199,7 @@ _public_ int fastworker_unwatch(fastworker_client *c, const char *task_id) {
         TaskId id;
         int r;
 
-        r = get_id(c, task_id, &id);
+        r = client_get_id(c, task_id, &id);
         if (r < 0)
                 return r;
         if (await_remove(c, &id, NULL) == 0)

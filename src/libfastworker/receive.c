@@ -15,6 +15,9 @@ static WireVerb expected_answer(WireVerb request) {
         case WIRE_PING:
                 return WIRE_PONG;
         case WIRE_FORGET:
+        case WIRE_RETRY:
+        case WIRE_PURGE:
+        case WIRE_BACKUP:
                 return WIRE_ACK;
         default:
                 return WIRE_INFO;

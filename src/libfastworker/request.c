@@ -76,6 +76,10 @@ void request_put_userdata(Request *q, void *userdata) {
         q->userdata[q->n_tasks++] = userdata;
 }
 
+void request_drop(Request *q) {
+        request_destroy(q);
+}
+
 int request_queue(fastworker_client *c, Request *q) {
         if (q->error >= 0) {
                 q->number = ++c->last_number;
@@ -141,6 +145,12 @@ void requests_done(fastworker_client *c) {
         }
 }
 
+/* Of these a second one would find that there is nothing to do any more, and be refused: on one connection they
+ * are sent once, and it is for the coordinator to answer when it has done so. */
+static bool is_sent_once(WireVerb verb) {
+        return verb == WIRE_RETRY || verb == WIRE_PURGE || verb == WIRE_BACKUP;
+}
+
 static int request_send(fastworker_client *c, Request *q, uint64_t now) {
         const char *p = q->bytes;
         struct iovec correlation;
@@ -157,7 +167,9 @@ static int request_send(fastworker_client *c, Request *q, uint64_t now) {
         if (r < 0)
                 return r;
 
-        q->due_usec = usec_later(now, c->timeout_usec / (uint64_t) (c->retries + 1));
+        q->due_usec = is_sent_once(q->verb)
+                              ? USEC_INFINITY
+                              : usec_later(now, c->timeout_usec / (uint64_t) (c->retries + 1));
         c->requests_due_usec = MIN(c->requests_due_usec, q->due_usec);
         return 0;
 }

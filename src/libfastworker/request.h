@@ -79,6 +79,7 @@ Request *request_new(fastworker_client *c, WireVerb verb, Reply *reply, ReplyTak
 void request_put(Request *q, const void *data, size_t size);
 void request_put_userdata(Request *q, void *userdata);
 int request_queue(fastworker_client *c, Request *q);
+void request_drop(Request *q); /* one that was not queued */
 Request *request_find(fastworker_client *c, uint64_t number);
 void request_free(fastworker_client *c, Request *q); /* unlinks it as well */
 void requests_done(fastworker_client *c);

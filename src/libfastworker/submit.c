@@ -260,11 +260,12 @@ void submit_split(fastworker_client *c, Request *q) {
         const char *p = q->bytes + q->sizes[0];
 
         for (size_t i = 0; i < q->n_tasks; i++) {
-                Request *part;
+                Request *part = NULL;
 
                 if (new_request(c, true, true, NULL, &part) < 0) {
                         give_up_task(c, q->userdata[i]);
-                        sizes += FRAMES_A_TASK;
+                        for (size_t k = 0; k < FRAMES_A_TASK; k++)
+                                p += *sizes++;
                         continue;
                 }
                 for (size_t k = 0; k < FRAMES_A_TASK; k++) {

@@ -51,7 +51,7 @@ static const char *op_arguments(const fastworker_call *call, size_t *ret_size) {
 
 /* The longest part of the text that fits and does not end within a UTF-8 sequence. */
 static size_t cut_text(const char *text, size_t max) {
-        size_t n = strnlen(text, max + 1);
+        size_t n = strlen(text);
 
         if (n <= max)
                 return n;

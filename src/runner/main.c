@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 
+#include "list.h"
 #include "module.h"
 #include "parse-util.h"
 #include "runner-wire.h"
@@ -19,18 +20,40 @@
 #include "wire.h"
 
 static uint64_t arg_max_result_bytes = WIRE_PAYLOAD_MAX;
+static bool arg_list;
+static char **arg_task_modules, **arg_module_path;
 
 static void help(void) {
         printf("fastworker-runner [--max-result-bytes=N] MODULE.so...\n"
-               "Runs tasks for fastworker-subworkerd, which starts it with a socket as descriptor %d.\n",
+               "fastworker-runner --list --task-modules=NAME,... [--module-path=DIRECTORY:...]\n\n"
+               "Runs tasks for fastworker-subworkerd, which starts it with a socket as descriptor %d; or lists\n"
+               "the tasks of modules, looked up by name along the path (default: FASTWORKER_MODULE_PATH).\n",
                RUNNER_FD);
+}
+
+static int add_words(char ***words, const char *text, const char *separators) {
+        int r = strv_split_extend(words, text, separators);
+
+        if (r < 0)
+                fprintf(stderr, "fastworker-runner: out of memory\n");
+        return r;
 }
 
 /* Returns 1 to go on, 0 when done, or -errno. */
 static int parse_argv(int argc, char *argv[]) {
-        enum { OPTION_MAX_RESULT = 256, OPTION_HELP, OPTION_VERSION };
+        enum {
+                OPTION_MAX_RESULT = 256,
+                OPTION_LIST,
+                OPTION_TASK_MODULES,
+                OPTION_MODULE_PATH,
+                OPTION_HELP,
+                OPTION_VERSION,
+        };
         static const struct option options[] = {
                 { "max-result-bytes", required_argument, NULL, OPTION_MAX_RESULT },
+                { "list", no_argument, NULL, OPTION_LIST },
+                { "task-modules", required_argument, NULL, OPTION_TASK_MODULES },
+                { "module-path", required_argument, NULL, OPTION_MODULE_PATH },
                 { "help", no_argument, NULL, OPTION_HELP },
                 { "version", no_argument, NULL, OPTION_VERSION },
                 {},
@@ -45,6 +68,17 @@ static int parse_argv(int argc, char *argv[]) {
                                         optarg);
                                 return -EINVAL;
                         }
+                        break;
+                case OPTION_LIST:
+                        arg_list = true;
+                        break;
+                case OPTION_TASK_MODULES:
+                        if (add_words(&arg_task_modules, optarg, ", ") < 0)
+                                return -ENOMEM;
+                        break;
+                case OPTION_MODULE_PATH:
+                        if (add_words(&arg_module_path, optarg, ":") < 0)
+                                return -ENOMEM;
                         break;
                 case OPTION_HELP:
                         help();
@@ -111,6 +145,19 @@ static int load(Modules *modules, char **files) {
         return 0;
 }
 
+static int list(void) {
+        const char *path = getenv("FASTWORKER_MODULE_PATH");
+        int r = 0;
+
+        if (!arg_module_path && path)
+                r = add_words(&arg_module_path, path, ":, ");
+        if (r >= 0)
+                r = list_tasks(arg_task_modules, arg_module_path);
+        strv_free(arg_task_modules);
+        strv_free(arg_module_path);
+        return r;
+}
+
 int main(int argc, char *argv[]) {
         _cleanup_(modules_freep) Modules *modules = NULL;
         int r;
@@ -118,6 +165,8 @@ int main(int argc, char *argv[]) {
         r = parse_argv(argc, argv);
         if (r <= 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        if (arg_list)
+                return list() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         if (check_socket() < 0)
                 return EXIT_FAILURE;
         follow_parent();

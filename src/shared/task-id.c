@@ -80,34 +80,33 @@ void task_id_to_text(const TaskId *id, char ret[static TASK_ID_TEXT_LENGTH + 1])
         *p = '\0';
 }
 
-static int hex_digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        return -EINVAL;
-}
+/* Each id of each message comes through here, so it is done by tables: where the digits of a byte stand, and
+ * what a digit is worth, 0 for what is none, else one more. */
+static const uint8_t digits_at[16] = { 0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34 };
+static const uint8_t digit_values[256] = {
+        ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+        ['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+        ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['A'] = 11, ['B'] = 12,
+        ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 int task_id_from_text(const char *text, size_t size, TaskId *ret) {
+        const uint8_t *s = (const uint8_t *) text;
+        bool valid = true;
         TaskId id;
 
         if (size != TASK_ID_TEXT_LENGTH)
                 return -EINVAL;
 
         for (size_t i = 0; i < sizeof(id.bytes); i++) {
-                int high, low;
+                unsigned high = digit_values[s[digits_at[i]]],
+                         low = digit_values[s[digits_at[i] + 1]];
 
-                if (dash_before_byte(i) && *text++ != '-')
-                        return -EINVAL;
-                high = hex_digit(text[0]);
-                low = hex_digit(text[1]);
-                if (high < 0 || low < 0)
-                        return -EINVAL;
-                id.bytes[i] = (uint8_t) (high << 4 | low);
-                text += 2;
+                valid = valid && high > 0 && low > 0;
+                id.bytes[i] = (uint8_t) ((high - 1) << 4 | ((low - 1) & 0xf));
         }
+        if (!valid || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-')
+                return -EINVAL;
 
         *ret = id;
         return 0;

@@ -49,6 +49,9 @@ static const unsigned transitions[_TASK_STATE_MAX] = {
                           TO(CANCELLED) | TO(DEAD),
         [TASK_RUNNING] =
                 TO(QUEUED) | TO(SUCCESS) | TO(FAILURE) | TO(RETRYING) | TO(CANCELLED) | TO(DEAD),
+        /* Only by an administrator's wish: */
+        [TASK_FAILURE] = TO(QUEUED),
+        [TASK_DEAD] = TO(QUEUED),
         [TASK_RETRYING] = TO(QUEUED) | TO(CANCELLED) | TO(EXPIRED),
 };
 

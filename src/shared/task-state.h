@@ -37,7 +37,8 @@ const char *task_priority_to_string(TaskPriority p);
  * other names. */
 TaskPriority task_priority_from_text(const char *s, size_t size);
 
-/* A terminal state is never left. */
+/* A task in a terminal state has ended. It stays so, but for failure and dead, from which somebody may ask to
+ * try again. */
 bool task_state_is_terminal(TaskState s);
 
 /* Whether a task in `from` may become `to`. Staying is not a transition. */

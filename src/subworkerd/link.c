@@ -25,6 +25,7 @@
 #define SILENCE_USEC   (30 * USEC_PER_SEC)
 #define BUDGET         64U
 #define HIGH_WATER     10000
+#define LEASE_MARGIN   6U /* our leases end for us by this part earlier than for controld */
 #define FRAME_MAX      (WIRE_PAYLOAD_MAX + 1024U * 1024U)
 
 struct Link {
@@ -35,7 +36,7 @@ struct Link {
         void *userdata;
 
         LinkState state;
-        bool reopen;
+        bool reopen, is_connected, heartbeat_pending;
         void *socket;
         SocketMonitor *monitor;
         ZmqSource *source;
@@ -44,6 +45,8 @@ struct Link {
 
         char *found; /* the worker endpoint */
         uint64_t heartbeat_usec, silence_usec, max_result_bytes;
+        uint64_t heartbeat_sent;
+        uint64_t confirmed; /* controld has heard us then; 0: never, or our leases are over */
         uint64_t state_since, heard, next_heartbeat;
         uint64_t ask_again; /* next DISCOVER or REGISTER; USEC_INFINITY: none */
         sd_event_source *timer;
@@ -92,7 +95,7 @@ static void arm(Link *l, uint64_t usec) {
 }
 
 /* When something is to be done if nothing comes. */
-static uint64_t next_need(const Link *l) {
+static uint64_t next_step(const Link *l) {
         if (l->reopen)
                 return 0;
         switch (l->state) {
@@ -101,10 +104,19 @@ static uint64_t next_need(const Link *l) {
         case LINK_REGISTERING:
                 return MIN(l->ask_again, l->state_since + ANSWER_USEC);
         case LINK_UP:
-                return MIN(l->next_heartbeat, l->heard + l->silence_usec);
+                return MIN(l->next_heartbeat, l->confirmed + l->silence_usec);
         default:
                 return l->ask_again;
         }
+}
+
+static uint64_t leases_end(const Link *l) {
+        return l->confirmed > 0 && l->state != LINK_UP ? l->confirmed + l->silence_usec
+                                                       : USEC_INFINITY;
+}
+
+static uint64_t next_need(const Link *l) {
+        return MIN(next_step(l), leases_end(l));
 }
 
 bool link_is_healthy(const Link *l) {
@@ -142,13 +154,19 @@ static void lose(Link *l, const char *why) {
 
 /* --- requests ------------------------------------------------------------------------------------- */
 
+/* Only to who is there: nothing may wait in the socket for a connection that comes later. (ZMQ_IMMEDIATE would
+ * see to that, but with it libzmq 4.3.4 can abort when a connection breaks within a message.) */
+static int send_now(Link *l, const WireOut *out) {
+        return l->is_connected ? wire_send(l->socket, NULL, out) : -EAGAIN;
+}
+
 static void ask_where(Link *l) {
         static const struct iovec correlation = { (char *) "where", 5 };
         LogFields f;
 
         /* With nobody connected this is not sent; the next connection asks at once. */
         wire_begin(&l->out, WIRE_DISCOVER, &correlation);
-        (void) wire_send(l->socket, NULL, &l->out);
+        (void) send_now(l, &l->out);
         l->ask_again = now_usec(CLOCK_MONOTONIC) + ASK_USEC;
 
         if (l->ask_again - l->state_since < 2 * ASK_USEC || l->told_waiting || l->told_lost)
@@ -163,7 +181,7 @@ static int send_description(Link *l) {
 
         wire_begin(&l->out, WIRE_REGISTER, &correlation);
         l->handlers->describe(&l->out, l->userdata);
-        return wire_send(l->socket, NULL, &l->out);
+        return send_now(l, &l->out);
 }
 
 static void send_register(Link *l) {
@@ -182,19 +200,25 @@ static void send_register(Link *l) {
         arm(l, next_need(l));
 }
 
-static void send_heartbeat(Link *l) {
-        static const struct iovec correlation = { (char *) "alive", 5 };
+static const struct iovec heartbeat = { (char *) "alive", 5 };
 
-        wire_begin(&l->out, WIRE_HEARTBEAT, &correlation);
+static void send_heartbeat(Link *l) {
+        uint64_t now;
+
+        wire_begin(&l->out, WIRE_HEARTBEAT, &heartbeat);
         wire_put_number(&l->out, l->handlers->n_running(l->userdata));
-        (void) wire_send(l->socket, NULL, &l->out);
-        l->next_heartbeat = now_usec(CLOCK_MONOTONIC) + l->heartbeat_usec;
+        (void) send_now(l, &l->out);
+        now = now_usec(CLOCK_MONOTONIC);
+        if (!l->heartbeat_pending) /* an answer that comes may be that to the first one */
+                l->heartbeat_sent = now;
+        l->heartbeat_pending = true;
+        l->next_heartbeat = now + l->heartbeat_usec;
 }
 
 int link_send(Link *l, const WireOut *out) {
         if (l->state != LINK_UP || l->reopen)
                 return -ENOTCONN;
-        return wire_send(l->socket, NULL, out);
+        return send_now(l, out);
 }
 
 /* Over the same connection, so that what is under way stays as it is. If there is no room for the message,
@@ -246,6 +270,7 @@ static void read_terms(Link *l, const struct iovec *info) {
                              &l->heartbeat_usec);
         (void) json_get_uint(o, "lease_usec", 30 * USEC_PER_MSEC, 24 * 3600 * USEC_PER_SEC,
                              &l->silence_usec);
+        l->silence_usec -= l->silence_usec / LEASE_MARGIN;
         (void) json_get_uint(o, "max_result_bytes", 0, UINT64_MAX, &l->max_result_bytes);
         (void) json_get_string(o, "worker_id", &name);
 
@@ -261,6 +286,8 @@ static void on_registered(Link *l, const WireMessage *m) {
         l->told_codes = 0;
         if (l->state != LINK_UP)
                 set_state(l, LINK_UP);
+        l->confirmed = l->heard;
+        l->heartbeat_pending = false;
         l->next_heartbeat = now_usec(CLOCK_MONOTONIC) + l->heartbeat_usec;
         arm(l, next_need(l));
         l->handlers->up(m, l->userdata);
@@ -294,6 +321,12 @@ static void on_error(Link *l, const WireMessage *m) {
                 l->handlers->refused(&m->correlation, code, text ? text : "", l->userdata);
 }
 
+static void confirm(Link *l) {
+        if (l->heartbeat_pending)
+                l->confirmed = l->heartbeat_sent;
+        l->heartbeat_pending = false;
+}
+
 static void dispatch(Link *l, const WireMessage *m) {
         bool up = l->state == LINK_UP;
 
@@ -318,7 +351,11 @@ static void dispatch(Link *l, const WireMessage *m) {
                         l->handlers->revoke(m, l->userdata);
                 break;
         case WIRE_ACK:
-                if (up)
+                /* What counts is when that was said which controld has heard. */
+                if (up && m->correlation.iov_len == heartbeat.iov_len &&
+                    memcmp(m->correlation.iov_base, heartbeat.iov_base, heartbeat.iov_len) == 0)
+                        confirm(l);
+                else if (up)
                         l->handlers->acknowledged(&m->correlation, l->userdata);
                 break;
         default:
@@ -359,6 +396,7 @@ static void on_connection(SocketEvent event, int error, const char *peer, void *
                 return;
         switch (event) {
         case SOCKET_CONNECTED:
+                l->is_connected = true;
                 l->heard = now_usec(CLOCK_MONOTONIC);
                 if (l->state == LINK_SEARCHING) {
                         ask_where(l);
@@ -367,6 +405,7 @@ static void on_connection(SocketEvent event, int error, const char *peer, void *
                         send_register(l);
                 break;
         case SOCKET_DISCONNECTED:
+                l->is_connected = false;
                 if (l->state == LINK_UP || l->state == LINK_REGISTERING)
                         lose(l, "the connection has ended");
                 break;
@@ -378,6 +417,7 @@ static void on_connection(SocketEvent event, int error, const char *peer, void *
 /* --- the socket ----------------------------------------------------------------------------------- */
 
 static void close_socket(Link *l) {
+        l->is_connected = false;
         l->source = zmq_source_free(l->source);
         l->monitor = socket_monitor_free(l->monitor);
         l->socket = zsocket_close(l->socket);
@@ -394,10 +434,6 @@ static int open_socket(Link *l) {
 
         close_socket(l);
         r = zsocket_new(l->context, ZMQ_DEALER, &limits, &l->socket);
-        if (r < 0)
-                return r;
-        /* Only to who is there: nothing may wait in the socket for a connection that comes later. */
-        r = zsocket_set_int(l->socket, ZMQ_IMMEDIATE, 1);
         if (r < 0)
                 return r;
         r = socket_monitor_new(l->event, l->context, l->socket, on_connection, l, &l->monitor);
@@ -435,6 +471,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         uint64_t now = now_usec(CLOCK_MONOTONIC);
         int r = 0;
 
+        if (now >= leases_end(l)) {
+                l->confirmed = 0;
+                l->handlers->expired(l->userdata);
+        }
         if (l->reopen)
                 r = reopen(l);
         else if (l->state == LINK_SEARCHING && now >= l->ask_again)
@@ -445,7 +485,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
                 lose(l, "no answer to the registration");
         else if (l->state == LINK_REGISTERING && now >= l->ask_again)
                 send_register(l);
-        else if (l->state == LINK_UP && now >= l->heard + l->silence_usec)
+        else if (l->state == LINK_UP && now >= l->confirmed + l->silence_usec)
                 lose(l, "nothing heard for too long");
         else if (l->state == LINK_UP && now >= l->next_heartbeat)
                 send_heartbeat(l);

@@ -27,6 +27,8 @@ typedef struct LinkHandlers {
         /* Registered; the groups of the message are leases that are void. */
         void (*up)(const WireMessage *m, void *userdata);
         void (*down)(void *userdata);
+        /* Not heard for so long that controld may give our tasks to others by now. */
+        void (*expired)(void *userdata);
         void (*tasks)(const WireMessage *m, void *userdata);
         void (*revoke)(const WireMessage *m, void *userdata);
         /* ACK, or ERROR with its code and text, to a message sent with link_send(). */

@@ -243,6 +243,32 @@ static void on_down(void *userdata) {
         manager_show_status(s);
 }
 
+/* Better run by one worker than by two. What has ended is kept: if nobody else was given it, it counts. */
+static void on_expired(void *userdata) {
+        Subworkerd *s = userdata;
+        Job *job, *next;
+        size_t n = 0;
+
+        for (job = job_table_next(s->jobs, NULL); job; job = next) {
+                next = job_table_next(s->jobs, job);
+                if (!is_in_pool(job))
+                        continue;
+                log_task(s, job,
+                         "is not ours any more, as the control plane was not heard for too long");
+                pool_drop(s->pool, job);
+                n++;
+        }
+        if (n > 0)
+                log_event(
+                        LOG_WARNING, 0,
+                        LOG_FIELDS(.message_id = MESSAGE_LEASES_EXPIRED,
+                                   .worker_id = s->settings->worker_id),
+                        "The control plane was not heard for too long, stopped %zu task%s that others may "
+                        "be given by now.",
+                        n, n == 1 ? "" : "s");
+        pool_pump(s->pool);
+}
+
 static unsigned on_n_running(void *userdata) {
         Subworkerd *s = userdata;
 
@@ -253,6 +279,7 @@ const LinkHandlers tasks_link_handlers = {
         .describe = on_describe,
         .up = on_up,
         .down = on_down,
+        .expired = on_expired,
         .tasks = on_tasks,
         .revoke = on_revoke,
         .acknowledged = on_acknowledged,

@@ -8,9 +8,12 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -116,6 +119,24 @@ static int die(fastworker_call *call) {
         return -EINVAL;
 }
 
+/* hold-and-die DIRECTORY: like hold, and then the process is killed. */
+static int hold_and_die(fastworker_call *call) {
+        int r;
+
+        r = hold(call);
+        return r < 0 ? r : raise(SIGKILL);
+}
+
+/* die-unless PATH: crashes as long as there is no such file. */
+static int die_unless(fastworker_call *call) {
+        struct json_object *o = NULL;
+        const char *path = text_argument(call, 0, &o);
+        bool is_there = path && access(path, F_OK) >= 0;
+
+        json_object_put(o);
+        return is_there ? 0 : raise(SIGSEGV);
+}
+
 /* fail TEXT, or fail with a number alone: returns that. */
 static int fail(fastworker_call *call) {
         struct json_object *o = NULL;
@@ -171,6 +192,20 @@ static int big(fastworker_call *call) {
         return r;
 }
 
+/* Returns a text that no other execution returns. */
+static int token(fastworker_call *call) {
+        uint8_t bytes[16];
+        char text[2 * sizeof(bytes) + 3], *p = text;
+
+        if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t) sizeof(bytes))
+                return -EIO;
+        *p++ = '"';
+        for (size_t i = 0; i < sizeof(bytes); i++)
+                p += sprintf(p, "%02x", bytes[i]);
+        *p++ = '"';
+        return fastworker_return_bytes(call, text, (size_t) (p - text));
+}
+
 static int say(fastworker_call *call) {
         struct json_object *o = NULL;
         const char *text = text_argument(call, 0, &o);
@@ -185,8 +220,11 @@ FASTWORKER_MODULE(FASTWORKER_TASK("noop", noop, "Does nothing."),
                   FASTWORKER_TASK("record", record, "Adds a line to a file."),
                   FASTWORKER_TASK("hold", hold, "Runs until the test lets it go."),
                   FASTWORKER_TASK("die", die, "Ends its process."),
+                  FASTWORKER_TASK("hold-and-die", hold_and_die, "Runs until let go, and crashes."),
+                  FASTWORKER_TASK("die-unless", die_unless, "Crashes unless a file is there."),
                   FASTWORKER_TASK("fail-with", fail, "Fails with a text or a number."),
                   FASTWORKER_TASK("surroundings", surroundings,
                                   "Shows environment and descriptors."),
                   FASTWORKER_TASK("big", big, "Gives a result of a given size."),
+                  FASTWORKER_TASK("token", token, "Returns what no other execution returns."),
                   FASTWORKER_TASK("say", say, "Writes a line to the log."));

@@ -233,15 +233,15 @@ class Sandbox:
         self.closers = []
         keep = ("PATH", "LANG", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "LD_LIBRARY_PATH")
         self.environment = {k: os.environ[k] for k in keep if k in os.environ}
-        self.environment.update(HOME=self.directory, TMPDIR=self.directory, STATE_DIRECTORY=self.path("state"),
-                                FASTWORKER_CONFIG=self.path("none.conf"), FASTWORKER_MODULE_PATH=MODULE_PATH,
-                                LC_ALL="C.UTF-8")
+        self.environment.update(HOME=self.directory, TMPDIR=self.directory, FASTWORKER_MODULE_PATH=MODULE_PATH,
+                                FASTWORKER_CONFIG=self.path("none.conf"), LC_ALL="C.UTF-8")
         with open(self.path("none.conf"), "w", encoding="ascii"):
             pass
         if sanitized():
             # The tests look at how a crashed task's process ended: its signals must not be caught.
             options = [f"handle_{n}=0" for n in ("segv", "abort", "sigbus", "sigfpe", "sigill")]
             self.environment["ASAN_OPTIONS"] = ":".join([self.environment.get("ASAN_OPTIONS", ""), *options]).lstrip(":")
+        self.state_directory = self.path("state")
         self.client_port, self.worker_port, self.discovery_port = free_port(), free_port(), free_port()
         self.client_address = f"tcp://127.0.0.1:{self.client_port}"
         self.worker_address = f"tcp://127.0.0.1:{self.worker_port}"
@@ -258,16 +258,19 @@ class Sandbox:
         self.daemons.append(daemon)
         return daemon
 
-    def controld(self, *flags, ready=True, environment=None, name="controld", **kwargs):
-        """A coordinator without local worker, unless the flags name task modules."""
-        argv = [f"{BUILD}/fastworker-controld", f"--base-address={self.client_address}",
-                f"--discovery-address={self.discovery_address}", f"--subworker-port={self.worker_port}", *flags]
+    def controld(self, *flags, ready=True, environment=None, name="controld", prefix=(), **kwargs):
+        """A coordinator without local worker, unless the flags name task modules. All of a sandbox have the same
+        state directory: the next one goes on where the last one ended. Of a flag given twice the last one counts."""
+        argv = [*prefix, f"{BUILD}/fastworker-controld", f"--base-address={self.client_address}",
+                f"--discovery-address={self.discovery_address}", f"--subworker-port={self.worker_port}",
+                f"--state-directory={self.state_directory}", *flags]
         daemon = self.start(name, argv, environment, **kwargs)
         return daemon.wait_ready() if ready else daemon
 
     def subworker(self, name, *flags, modules="testtasks", ready=True, environment=None, **kwargs):
         argv = [f"{BUILD}/fastworker-subworkerd", f"--worker-id={name}",
-                f"--control-plane-address={self.client_address}", f"--task-modules={modules}", *flags]
+                f"--control-plane-address={self.client_address}", f"--task-modules={modules}",
+                f"--state-directory={self.path(f'state-{name}')}", *flags]
         daemon = self.start(name, argv, environment, **kwargs)
         return daemon.wait_ready() if ready else daemon
 

@@ -208,7 +208,7 @@ def test_overview(sandbox):
 
     stats = client.info("STATS")
     equal((stats["tasks"]["queued"], stats["tasks"]["submitted"]), (3, 4))
-    equal(stats["subworkers"], {"total": 1, "active": 1, "draining": 0, "inactive": 0})
+    equal(stats["subworkers"], {"total": 1, "active": 1, "draining": 0, "awaited": 0, "inactive": 0})
     equal((stats["cache"]["max_size"], stats["cache"]["ttl_seconds"]), (10000, 3600))
     stage.open_gate()
     client.wait_results([running, *queued])

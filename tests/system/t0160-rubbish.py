@@ -145,8 +145,10 @@ def test_persistent_peer(sandbox):
     until(lambda: refusals(client) == 1000, "1000 refusals")
     equal(peer.request("PING")[0], "PONG")
     check(peer.n_received - 1 <= 100, f"{peer.n_received - 1} answers")
-    equal(controld.count_lines("Refused a message at the client endpoint"), 1)
     serve_check(sandbox, client)
+    controld.wait_line("Refused a message at the client endpoint")
+    controld.stop()
+    equal(controld.count_lines("Refused a message at the client endpoint"), 1)
 
 
 def test_announced(sandbox):

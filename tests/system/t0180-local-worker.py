@@ -52,7 +52,7 @@ def test_crash_in_local_worker(sandbox):
     controld = sandbox.controld("--task-modules=testtasks")
     client = sandbox.client()
     result = client.call("die", "segv")
-    equal(result.status, "failure")
+    equal(result.status, "dead")
     check("SIGSEGV" in result.error, result.error)
     equal(client.call("echo").status, "success")
     equal(controld.status, None)

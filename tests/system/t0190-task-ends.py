@@ -9,12 +9,14 @@ from harness import check, equal
 
 
 def test_crashes(sandbox):
+    """A crash ends nothing but its runner. After the third one the task is not tried again."""
     _, worker = sandbox.pair()
     client = sandbox.client()
     for how, name in (("segv", "SIGSEGV"), ("abort", "SIGABRT"), ("kill", "SIGKILL"), ("exit", "7")):
         result = client.call("die", how)
-        equal((result.status, result.data), ("failure", b""), how)
-        check(name in result.error, f"{how}: {result.error}")
+        equal((result.status, result.data), ("dead", b""), how)
+        check(name in result.error and "3 times" in result.error, f"{how}: {result.error}")
+        equal(client.status(result.task_id)["attempt"], 3, how)
         check(result.completed >= result.started > 0, f"{how}: times")
         equal(client.call("echo", how).value["args"], [how], "the next one runs")
     equal(worker.status, None)
@@ -28,7 +30,7 @@ def test_crash_beside_others(sandbox):
     held = client.submit_many([{"name": "hold", "args": [stage.directory]}] * 3)
     stage.wait_started(3)
     for _ in range(5):
-        equal(client.call("die", "segv").status, "failure")
+        equal(client.call("die", "segv").status, "dead")
     stage.open_gate()
     equal([r.value for r in client.wait_results(held)], [1, 1, 1])
 
@@ -56,7 +58,7 @@ def test_example_module(sandbox):
     equal(client.call("sleep", 0).status, "success")
     equal(client.call("fail").status, "failure")
     result = client.call("crash")
-    equal(result.status, "failure")
+    equal(result.status, "dead")
     check("SIG" in result.error, result.error)
     with open(sandbox.path("text"), "w", encoding="ascii") as f:
         f.write("one two\nthree\n")

@@ -18,13 +18,13 @@ def test_terminated(sandbox):
 
 
 def test_killed_with_work(sandbox):
-    """A subworker that holds tasks of a coordinator that is no more drops them, and takes new ones."""
-    controld, _ = sandbox.pair()
+    """A subworker that holds tasks of a coordinator that knows them no more drops them, and takes new ones."""
+    controld, _ = sandbox.pair("--durability=none")
     client, stage = sandbox.client(), sandbox.stage()
     old = client.submit("hold", stage.directory)
     stage.wait_started()
     controld.kill()
-    second = sandbox.controld(name="second")
+    second = sandbox.controld("--durability=none", name="second")
     second.wait_line("sw1 registered")
     client.watch(old)
     equal(client.result(old).status, "unknown")

@@ -160,7 +160,7 @@ def test_file_mistakes(sandbox):
 
 def test_address_in_use(sandbox):
     sandbox.controld()
-    second = sandbox.controld(ready=False, name="second")
+    second = sandbox.controld(f"--state-directory={sandbox.path('other')}", ready=False, name="second")
     second.expect_status = 1
     equal(second.wait_end(), 1)
     second.wait_line(f"127.0.0.1:{sandbox.client_port}.*[Aa]ddress already in use")

@@ -108,6 +108,7 @@ def test_wrong_type(sandbox):
     with open(sandbox.path("file"), "w", encoding="ascii") as file:
         daemon = start(sandbox, [("worker", datagram), ("client", listening), ("discovery", idle), ("worker", file)])
         daemon.wait_ready()
+    daemon.wait_line("is ready")  # what was logged before has been read by then
     equal(daemon.count_lines('passed as "worker"'), 2, "lines about \"worker\"")
     equal(daemon.count_lines('passed as "discovery"'), 1, "lines about the one that does not listen")
     equal(sandbox.client(address).request("PING")[0], "PONG")

@@ -17,7 +17,13 @@ def bench(name, *flags):
 
 def test_throughput(_sandbox):
     output = bench("throughput", "--tasks=3000", "--round-trips=100", "--repeat=1")
-    check("Against the relay" in output, output)
+    for level in ("full", "process", "none"):
+        check(f"{level}: " in output, output)
+
+
+def test_recovery(_sandbox):
+    output = bench("recovery", "--tasks=20000", "--dispatch=2000", "--repeat=1")
+    check("READY after" in output and "dispatch" in output, output)
 
 
 def test_memory(_sandbox):

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "ledger.h"
+#include "controld.h"
+#include "lease.h"
+#include "log.h"
+#include "persist.h"
+
+#define OPEN UINT64_MAX
+
+/* Not a pointer: a submit that was left out takes its task with it. The id alone would not do, as the client
+ * may have chosen it and sent the task again. */
+typedef struct LedgerTask {
+        TaskId id;
+        uint64_t sequence;
+        bool is_new;
+} LedgerTask;
+
+struct LedgerEntry {
+        TAILQ_ENTRY(LedgerEntry) link;
+        uint64_t ticket; /* OPEN: of the open batch */
+        LedgerKind kind;
+        bool wait;  /* a submit whose results are to be pushed */
+        Peer *peer; /* whom to answer; kept by n_pending */
+        size_t correlation_size;
+        uint8_t correlation[WIRE_CORRELATION_MAX];
+        size_t n;
+        LedgerTask tasks[];
+};
+
+void ledger_init(Ledger *l) {
+        TAILQ_INIT(&l->entries);
+}
+
+bool ledger_is_empty(const Ledger *l) {
+        return TAILQ_EMPTY(&l->entries);
+}
+
+LedgerEntry *ledger_drop(LedgerEntry *e) {
+        if (e->peer)
+                e->peer->n_pending--;
+        free(e);
+        return NULL;
+}
+
+void ledger_undo(Ledger *l, LedgerEntry *e) {
+        TAILQ_REMOVE(&l->entries, e, link);
+        ledger_drop(e);
+}
+
+void ledger_done(Ledger *l) {
+        LedgerEntry *e;
+
+        while ((e = TAILQ_FIRST(&l->entries)))
+                ledger_undo(l, e);
+}
+
+int ledger_add(Ledger *l, LedgerKind kind, const Request *r, size_t n, LedgerEntry **ret) {
+        LedgerEntry *e;
+        int k;
+
+        e = malloc(sizeof(*e) + n * sizeof(LedgerTask));
+        if (!e)
+                return -ENOMEM;
+        *e = (LedgerEntry){ .ticket = OPEN, .kind = kind };
+        if (kind == LEDGER_SUBMIT)
+                e->wait = wire_get_mode_is_wait(&r->message.fields[0]);
+        if (r) {
+                k = endpoint_peer(r->endpoint, &r->routing, &e->peer);
+                if (k < 0) {
+                        free(e);
+                        return k;
+                }
+                e->peer->n_pending++;
+                e->correlation_size = r->message.correlation.iov_len;
+                if (e->correlation_size > 0)
+                        memcpy(e->correlation, r->message.correlation.iov_base,
+                               e->correlation_size);
+        }
+        TAILQ_INSERT_TAIL(&l->entries, e, link);
+        *ret = e;
+        return 0;
+}
+
+void ledger_silence(LedgerEntry *e) {
+        if (!e || !e->peer)
+                return;
+        e->peer->n_pending--;
+        e->peer = NULL;
+}
+
+void ledger_note(LedgerEntry *e, const Task *t, bool is_new) {
+        e->tasks[e->n++] = (LedgerTask){ .id = t->id, .sequence = t->sequence, .is_new = is_new };
+}
+
+void ledger_close(Ledger *l, uint64_t ticket) {
+        LedgerEntry *e;
+
+        TAILQ_FOREACH_REVERSE(e, &l->entries, LedgerEntries, link) {
+                if (e->ticket != OPEN)
+                        break;
+                e->ticket =
+                        ticket; /* 0: nothing was ever told to the store, nor is in this batch */
+        }
+}
+
+static Task *find(const Controld *c, const LedgerTask *l) {
+        Task *t = task_find(&c->tasks, &l->id);
+
+        return t && t->sequence == l->sequence ? t : NULL;
+}
+
+static struct iovec correlation(LedgerEntry *e) {
+        return (struct iovec){ e->correlation, e->correlation_size };
+}
+
+static void answer(Controld *c, LedgerEntry *e) {
+        if (e->peer)
+                (void) peer_send(e->peer, &c->out);
+}
+
+/* The submit was left out: its tasks vanish as if they had never come, also from the store if it has them. */
+static void drop_submit(Controld *c, LedgerEntry *e) {
+        struct iovec id = correlation(e);
+
+        for (size_t i = 0; i < e->n; i++) {
+                Task *t = find(c, &e->tasks[i]);
+
+                if (!t || !e->tasks[i].is_new)
+                        continue;
+                persist_forget(c, t);
+                waiters_drop(t, &c->dirty);
+                task_free(&c->tasks, t);
+        }
+        wire_put_refusal(
+                &c->out, &id, WIRE_ERROR_NO_SPACE,
+                "the store is full (MaxStoreBytes=, or the disk): nothing of this was taken, try again "
+                "later");
+        answer(c, e);
+}
+
+static bool all_known(const Controld *c, const LedgerEntry *e) {
+        for (size_t i = 0; i < e->n; i++)
+                if (!find(c, &e->tasks[i]))
+                        return false;
+        return true;
+}
+
+/* New tasks were given their waiter when they were made. */
+static void wait_for_known(Controld *c, LedgerEntry *e) {
+        for (size_t i = 0; e->wait && e->peer && i < e->n; i++)
+                if (!e->tasks[i].is_new &&
+                    peer_wait(e->peer, find(c, &e->tasks[i]), &c->dirty) < 0) {
+                        log_oom();
+                        return;
+                }
+}
+
+static void settle_submit(Controld *c, LedgerEntry *e) {
+        struct iovec id = correlation(e);
+
+        /* A resend may name a task whose own submit was left out meanwhile. */
+        if (!all_known(c, e)) {
+                drop_submit(c, e);
+                return;
+        }
+        wire_begin(&c->out, WIRE_ACCEPTED, &id);
+        for (size_t i = 0; i < e->n; i++) {
+                wire_put_task_id(&c->out, &e->tasks[i].id);
+                if (e->tasks[i].is_new)
+                        task_enqueue(c, find(c, &e->tasks[i]));
+        }
+        answer(c, e);
+        wait_for_known(c, e);
+}
+
+/* The task may have ended another way in the same batch, or gone with a submit that was left out. */
+static void settle_cancel(Controld *c, LedgerEntry *e) {
+        struct iovec id = correlation(e);
+        Task *t = find(c, &e->tasks[0]);
+
+        if (!t) {
+                wire_put_refusal(&c->out, &id, WIRE_ERROR_UNKNOWN_TASK, "this task was not taken");
+                answer(c, e);
+                return;
+        }
+        if (t->is_ending)
+                task_settle(c, t);
+        wire_begin(&c->out, WIRE_CANCELLED, &id);
+        wire_put_task_id(&c->out, &t->id);
+        wire_put_string(&c->out,
+                        wire_cancel_to_string(t->state == TASK_CANCELLED ? WIRE_CANCEL_CANCELLED
+                                                                         : WIRE_CANCEL_FINISHED));
+        wire_put_string(&c->out, task_state_to_string(t->state));
+        answer(c, e);
+}
+
+static void settle_end(Controld *c, LedgerEntry *e) {
+        struct iovec id = correlation(e);
+
+        for (size_t i = 0; i < e->n; i++) {
+                Task *t = find(c, &e->tasks[i]);
+
+                if (t && t->is_ending)
+                        task_settle(c, t);
+        }
+        wire_begin(&c->out, WIRE_ACK, &id);
+        answer(c, e);
+}
+
+void ledger_settle(Controld *c, uint64_t ticket) {
+        LedgerEntry *e;
+
+        while ((e = TAILQ_FIRST(&c->ledger.entries)) && e->ticket <= ticket) {
+                switch (e->kind) {
+                case LEDGER_SUBMIT:
+                        settle_submit(c, e);
+                        break;
+                case LEDGER_CANCEL:
+                        settle_cancel(c, e);
+                        break;
+                case LEDGER_END:
+                case LEDGER_QUIET:
+                case LEDGER_DONE:
+                        settle_end(c, e);
+                        break;
+                }
+                ledger_undo(&c->ledger, e);
+        }
+}
+
+void ledger_refuse_submits(Controld *c, uint64_t ticket) {
+        LedgerEntry *e, *next;
+
+        for (e = TAILQ_FIRST(&c->ledger.entries); e; e = next) {
+                next = TAILQ_NEXT(e, link);
+                if (e->ticket > ticket)
+                        break;
+                if (e->ticket != ticket || e->kind != LEDGER_SUBMIT)
+                        continue;
+                drop_submit(c, e);
+                ledger_undo(&c->ledger, e);
+        }
+}
+
+int ledger_detached(Ledger *l, const Request *r, LedgerEntry **ret) {
+        LedgerEntry *e;
+        int k;
+
+        k = ledger_add(l, LEDGER_DONE, r, 0, &e);
+        if (k < 0)
+                return k;
+        TAILQ_REMOVE(&l->entries, e, link);
+        *ret = e;
+        return 0;
+}
+
+void ledger_answer(Controld *c, LedgerEntry *e, int error, const char *reason) {
+        struct iovec id = correlation(e);
+
+        if (error < 0)
+                wire_put_refusal(&c->out, &id, WIRE_ERROR_BAD_ARGUMENT, reason ?: strerror(-error));
+        else
+                wire_begin(&c->out, WIRE_ACK, &id);
+        answer(c, e);
+        ledger_drop(e);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "log.h"
+#include "message-ids.h"
+#include "persist.h"
+#include "recover.h"
+
+#define RESERVE_MAX (64U * 1024U * 1024U)
+
+static StoreTask store_task(const Task *t) {
+        return (StoreTask){
+                .sequence = t->sequence,
+                .id = t->id,
+                .name = t->type->name,
+                .priority = t->priority,
+                .created_usec = t->created_usec,
+                .key = task_key(t),
+                .arguments = { (char *) task_arguments(t), t->arguments_size },
+                .options = { (char *) task_options(t), t->options_size },
+                .state = t->state == TASK_PENDING ? TASK_QUEUED : t->state,
+                .attempt = t->attempt,
+                .crashes = t->crashes,
+                .worker = t->worker ? t->worker->id : NULL,
+                .started_usec = t->started_usec,
+        };
+}
+
+int persist_submit(Controld *c, Task *const tasks[], const bool is_new[], size_t n) {
+        _cleanup_free_ StoreTask *batch = NULL;
+        size_t n_batch = 0;
+
+        if (c->settings->durability == STORE_NONE)
+                return 0;
+        batch = reallocarray(NULL, n, sizeof(StoreTask));
+        if (!batch)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                if (is_new[i] && !tasks[i]->in_memory)
+                        batch[n_batch++] = store_task(tasks[i]);
+        return n_batch > 0 ? store_submit(c->store, batch, n_batch) : 0;
+}
+
+int persist_end(Controld *c, const Task *t) {
+        StoreTask end;
+
+        if (t->in_memory)
+                return 0;
+        end = store_task(t);
+        end.state = t->end_state;
+        end.worker = task_last_worker(t);
+        end.completed_usec = t->completed_usec;
+        end.result = (struct iovec){ (char *) task_result(t), t->result_size };
+        end.error = (struct iovec){ (char *) task_error(t), t->error_size };
+        return store_update(c->store, &end);
+}
+
+static int note(int r) {
+        if (r < 0)
+                log_warning_errno(r, "Could not tell the store of a change, going on without: %m");
+        return MIN(r, 0);
+}
+
+int persist_change(Controld *c, const Task *t) {
+        StoreTask task;
+
+        if (t->in_memory)
+                return 0;
+        task = store_task(t);
+        return note(store_update(c->store, &task));
+}
+
+void persist_forget(Controld *c, const Task *t) {
+        if (!t->in_memory)
+                (void) note(store_forget(c->store, t->sequence));
+}
+
+void persist_type(Controld *c, const TaskType *type) {
+        (void) note(store_add_type(c->store, type->name));
+}
+
+static void on_safe(uint64_t ticket, void *userdata) {
+        Controld *c = userdata;
+
+        if (c->disk_full_logged && !store_is_full(c->store)) {
+                c->disk_full_logged = false;
+                log_notice("There is space for new tasks again.");
+        }
+        ledger_settle(c, ticket);
+}
+
+static void on_refused(uint64_t ticket, int error, void *userdata) {
+        Controld *c = userdata;
+
+        if (!c->disk_full_logged) {
+                c->disk_full_logged = true;
+                log_event(LOG_ERR, error, LOG_FIELDS(.message_id = MESSAGE_STORE_FULL),
+                          "No space for new tasks: submits are refused until there is. What is "
+                          "queued goes on.");
+        }
+        ledger_refuse_submits(c, ticket);
+}
+
+static void on_failed(int error, const char *reason, void *userdata) {
+        Controld *c = userdata;
+
+        log_event(LOG_CRIT, error, LOG_FIELDS(.message_id = MESSAGE_STORE_FAILED),
+                  "The store failed, nothing more is acknowledged, ending: %s", reason);
+        (void) sd_event_exit(c->event, error);
+}
+
+static int store_path(const Controld *c, char **ret) {
+        _cleanup_free_ char *directory = NULL;
+        int r;
+
+        r = conf_state_directory(c->settings->state_directory, &directory);
+        if (r < 0)
+                return log_error_errno(r,
+                                       "Could not make a state directory (--state-directory): %m");
+        if (asprintf(ret, "%s/tasks.sqlite", directory) < 0)
+                return log_oom();
+        return 0;
+}
+
+int persist_open(Controld *c) {
+        const StoreCallbacks callbacks = {
+                .safe = on_safe,
+                .refused = on_refused,
+                .failed = on_failed,
+                .userdata = c,
+        };
+        StoreConfig config = {
+                .durability = (StoreDurability) c->settings->durability,
+                .bytes_max = c->settings->max_store_bytes,
+                .reserve_bytes = MIN(c->settings->max_store_bytes / 16, RESERVE_MAX),
+        };
+        _cleanup_free_ char *path = NULL, *error = NULL;
+        int r;
+
+        if (config.durability != STORE_NONE) {
+                r = store_path(c, &path);
+                if (r < 0)
+                        return r;
+                config.path = path;
+        }
+        r = store_open(c->event, &config, &callbacks, &c->store, &error);
+        if (r < 0)
+                return log_event(LOG_ERR, r, LOG_FIELDS(.message_id = MESSAGE_STORE_FAILED),
+                                 "Could not open the store: %s", error ?: strerror(-r));
+        return recover(c);
+}
+
+void persist_commit(Controld *c) {
+        uint64_t ticket = store_commit(c->store);
+
+        ledger_close(&c->ledger, ticket);
+        if (store_safe_ticket(c->store) >= ticket)
+                ledger_settle(c, ticket);
+}
