@@ -54,7 +54,7 @@ static int end_quietly(Controld *c, Task *t, const TaskEnd *end) {
                 ledger_undo(&c->ledger, e);
                 return r;
         }
-        ledger_note(e, t, false);
+        ledger_note(e, t, true);
         return 0;
 }
 

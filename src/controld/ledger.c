@@ -4,6 +4,7 @@
 #include "controld.h"
 #include "lease.h"
 #include "log.h"
+#include "ops.h"
 #include "persist.h"
 
 #define OPEN UINT64_MAX
@@ -13,7 +14,9 @@
 typedef struct LedgerTask {
         TaskId id;
         uint64_t sequence;
-        bool is_new;
+        bool is_own;       /* what takes effect is that this task is new, or that it ends */
+        bool was_pending;  /* its submit may yet be left out */
+        uint8_t end_state; /* TaskState: with LEDGER_CANCEL, how it ends */
 } LedgerTask;
 
 struct LedgerEntry {
@@ -89,8 +92,14 @@ void ledger_silence(LedgerEntry *e) {
         e->peer = NULL;
 }
 
-void ledger_note(LedgerEntry *e, const Task *t, bool is_new) {
-        e->tasks[e->n++] = (LedgerTask){ .id = t->id, .sequence = t->sequence, .is_new = is_new };
+void ledger_note(LedgerEntry *e, const Task *t, bool is_own) {
+        e->tasks[e->n++] = (LedgerTask){
+                .id = t->id,
+                .sequence = t->sequence,
+                .is_own = is_own,
+                .was_pending = t->state == TASK_PENDING,
+                .end_state = t->end_state,
+        };
 }
 
 void ledger_close(Ledger *l, uint64_t ticket) {
@@ -126,7 +135,7 @@ static void drop_submit(Controld *c, LedgerEntry *e) {
         for (size_t i = 0; i < e->n; i++) {
                 Task *t = find(c, &e->tasks[i]);
 
-                if (!t || !e->tasks[i].is_new)
+                if (!t || !e->tasks[i].is_own)
                         continue;
                 persist_forget(c, t);
                 waiters_drop(t, &c->dirty);
@@ -139,59 +148,72 @@ static void drop_submit(Controld *c, LedgerEntry *e) {
         answer(c, e);
 }
 
-static bool all_known(const Controld *c, const LedgerEntry *e) {
+/* One that was safe before can be gone, too, but only because it was purged or is expired. */
+static bool is_left_out(const Controld *c, const LedgerTask *l) {
+        return l->was_pending && !find(c, l);
+}
+
+static bool names_left_out(const Controld *c, const LedgerEntry *e) {
         for (size_t i = 0; i < e->n; i++)
-                if (!find(c, &e->tasks[i]))
-                        return false;
-        return true;
+                if (is_left_out(c, &e->tasks[i]))
+                        return true;
+        return false;
 }
 
 /* New tasks were given their waiter when they were made. */
 static void wait_for_known(Controld *c, LedgerEntry *e) {
-        for (size_t i = 0; e->wait && e->peer && i < e->n; i++)
-                if (!e->tasks[i].is_new &&
-                    peer_wait(e->peer, find(c, &e->tasks[i]), &c->dirty) < 0) {
+        for (size_t i = 0; e->wait && e->peer && i < e->n; i++) {
+                Task *t = find(c, &e->tasks[i]);
+
+                if (e->tasks[i].is_own)
+                        continue;
+                if (!t)
+                        op_wait_unknown(c, e->peer, &e->tasks[i].id);
+                else if (peer_wait(e->peer, t, &c->dirty) < 0) {
                         log_oom();
                         return;
                 }
+        }
 }
 
 static void settle_submit(Controld *c, LedgerEntry *e) {
         struct iovec id = correlation(e);
 
         /* A resend may name a task whose own submit was left out meanwhile. */
-        if (!all_known(c, e)) {
+        if (names_left_out(c, e)) {
                 drop_submit(c, e);
                 return;
         }
         wire_begin(&c->out, WIRE_ACCEPTED, &id);
         for (size_t i = 0; i < e->n; i++) {
                 wire_put_task_id(&c->out, &e->tasks[i].id);
-                if (e->tasks[i].is_new)
+                if (e->tasks[i].is_own)
                         task_enqueue(c, find(c, &e->tasks[i]));
         }
         answer(c, e);
         wait_for_known(c, e);
 }
 
-/* The task may have ended another way in the same batch, or gone with a submit that was left out. */
+/* If it had ended before, it may have been tried again or purged meanwhile: what is told is the end that it had,
+ * and another one is not ours to settle. */
 static void settle_cancel(Controld *c, LedgerEntry *e) {
+        const LedgerTask *l = &e->tasks[0];
         struct iovec id = correlation(e);
-        Task *t = find(c, &e->tasks[0]);
+        Task *t = find(c, l);
 
-        if (!t) {
+        if (is_left_out(c, l)) {
                 wire_put_refusal(&c->out, &id, WIRE_ERROR_UNKNOWN_TASK, "this task was not taken");
                 answer(c, e);
                 return;
         }
-        if (t->is_ending)
+        if (t && l->is_own)
                 task_settle(c, t);
         wire_begin(&c->out, WIRE_CANCELLED, &id);
-        wire_put_task_id(&c->out, &t->id);
-        wire_put_string(&c->out,
-                        wire_cancel_to_string(t->state == TASK_CANCELLED ? WIRE_CANCEL_CANCELLED
-                                                                         : WIRE_CANCEL_FINISHED));
-        wire_put_string(&c->out, task_state_to_string(t->state));
+        wire_put_task_id(&c->out, &l->id);
+        wire_put_string(&c->out, wire_cancel_to_string(l->end_state == TASK_CANCELLED
+                                                               ? WIRE_CANCEL_CANCELLED
+                                                               : WIRE_CANCEL_FINISHED));
+        wire_put_string(&c->out, task_state_to_string(l->end_state));
         answer(c, e);
 }
 

@@ -29,7 +29,8 @@ bool ledger_is_empty(const Ledger *l);
 /* A new entry of the open batch that will answer `r` (NULL with LEDGER_QUIET). Room for n tasks is reserved, so
  * that ledger_note() cannot fail. -ENOMEM. */
 int ledger_add(Ledger *l, LedgerKind kind, const Request *r, size_t n, LedgerEntry **ret);
-void ledger_note(LedgerEntry *e, const Task *t, bool is_new);
+/* is_own: this request makes the task, or ends it; it does not just name it. */
+void ledger_note(LedgerEntry *e, const Task *t, bool is_own);
 /* It takes effect, but its answer is not sent: not all of the request was done. NULL is fine. */
 void ledger_silence(LedgerEntry *e);
 /* Takes an entry of the open batch back. */

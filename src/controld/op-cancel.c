@@ -30,18 +30,19 @@ static int cancel_waiting(Controld *c, const Request *r, Task *t) {
         static const char text[] = "cancelled before it began";
         const TaskEnd end = { .state = TASK_CANCELLED,
                               .error = { (char *) text, sizeof(text) - 1 } };
+        bool is_own = !t->is_ending;
         LedgerEntry *e;
         int k;
 
         k = ledger_add(&c->ledger, LEDGER_CANCEL, r, 1, &e);
         if (k < 0)
                 return k;
-        k = t->is_ending ? 0 : task_end(c, t, &end);
+        k = is_own ? task_end(c, t, &end) : 0;
         if (k < 0) {
                 ledger_undo(&c->ledger, e);
                 return k;
         }
-        ledger_note(e, t, false);
+        ledger_note(e, t, is_own);
         return 0;
 }
 

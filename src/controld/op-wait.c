@@ -18,12 +18,15 @@ static void put_unknown(WireOut *out, const TaskId *id) {
         wire_put_number(out, 0);
 }
 
+void op_wait_unknown(Controld *c, Peer *p, const TaskId *id) {
+        wire_begin(&c->out, WIRE_RESULT, NULL);
+        put_unknown(&c->out, id);
+        (void) peer_send(p, &c->out);
+}
+
 void op_wait_tell_unknown(Controld *c, const Task *t) {
-        for (Waiter *w = t->waiters; w; w = w->next) {
-                wire_begin(&c->out, WIRE_RESULT, NULL);
-                put_unknown(&c->out, &t->id);
-                (void) peer_send(w->peer, &c->out);
-        }
+        for (Waiter *w = t->waiters; w; w = w->next)
+                op_wait_unknown(c, w->peer, &t->id);
 }
 
 static void put_result(WireOut *out, const Task *t) {

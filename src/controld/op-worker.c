@@ -157,7 +157,7 @@ static int end_one(Controld *c, Worker *w, const struct iovec *g, const TaskId *
         r = task_end(c, t, &end);
         if (r < 0)
                 return r;
-        ledger_note(e, t, false);
+        ledger_note(e, t, true);
         return 1;
 }
 

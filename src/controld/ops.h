@@ -19,6 +19,8 @@ int op_wait(Controld *c, const Request *r);
 int op_forget(Controld *c, const Request *r);
 /* The client is gone: it waits for nothing any more. */
 void op_wait_drop_all(Controld *c, Peer *p);
+/* Tells a client that this task is expired, or never was. */
+void op_wait_unknown(Controld *c, Peer *p, const TaskId *id);
 /* The task is about to be freed: who still waits for it is told that it is unknown. */
 void op_wait_tell_unknown(Controld *c, const Task *t);
 /* Sends every result that somebody waits for. */
