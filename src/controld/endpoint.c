@@ -12,6 +12,7 @@
 #include "ops.h"
 #include "parse-util.h"
 #include "socket-monitor.h"
+#include "store-fault.h"
 #include "time-util.h"
 #include "zmq-source.h"
 
@@ -170,8 +171,10 @@ Peer *endpoint_find_peer(Endpoint *e, const struct iovec *routing) {
 }
 
 int endpoint_send(Endpoint *e, const struct iovec *routing, const WireOut *out) {
-        int r = wire_send(e->socket, routing, out);
+        int r;
 
+        store_fault_step(STORE_FAULT_SEND);
+        r = wire_send(e->socket, routing, out);
         if (r < 0)
                 log_debug_errno(
                         r, "Could not send to a peer of the %s endpoint, dropping the message: %m",
@@ -278,6 +281,7 @@ static int on_readable(void *socket, void *userdata) {
                 return log_error_errno(r, "Could not receive at the %s endpoint: %m",
                                        endpoint_role_to_string(e->role));
 
+        store_fault_step(STORE_FAULT_RECEIVE);
         address = zmq_msg_gets(&e->frames.parts[e->frames.n - 1], "Peer-Address");
         r = handle(e, &e->frames.iov[0], e->frames.iov + 1, e->frames.n - 1, address);
         return r < 0 ? r : 1;

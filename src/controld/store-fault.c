@@ -7,11 +7,18 @@
 #include "store-fault.h"
 
 static const char *const store_fault_point_table[_STORE_FAULT_POINT_MAX] = {
-        [STORE_FAULT_BEGIN] = "begin",           [STORE_FAULT_STATEMENT] = "statement",
-        [STORE_FAULT_COMMIT] = "commit",         [STORE_FAULT_COMMITTED] = "committed",
-        [STORE_FAULT_BACKUP] = "backup",         [STORE_FAULT_REPORT] = "report",
-        [STORE_FAULT_CHECKPOINT] = "checkpoint", [STORE_FAULT_OPEN] = "open",
-        [STORE_FAULT_WRITE] = "write",           [STORE_FAULT_SYNC] = "sync",
+        [STORE_FAULT_BEGIN] = "begin",
+        [STORE_FAULT_STATEMENT] = "statement",
+        [STORE_FAULT_COMMIT] = "commit",
+        [STORE_FAULT_COMMITTED] = "committed",
+        [STORE_FAULT_BACKUP] = "backup",
+        [STORE_FAULT_REPORT] = "report",
+        [STORE_FAULT_CHECKPOINT] = "checkpoint",
+        [STORE_FAULT_RECEIVE] = "receive",
+        [STORE_FAULT_SEND] = "send",
+        [STORE_FAULT_OPEN] = "open",
+        [STORE_FAULT_WRITE] = "write",
+        [STORE_FAULT_SYNC] = "sync",
         [STORE_FAULT_TRUNCATE] = "truncate",
 };
 

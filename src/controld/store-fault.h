@@ -8,8 +8,9 @@
  *     FASTWORKER_STORE_FAULT=POINT:N[:ACTION[:COUNT]]      for example: commit:3:kill, write:17:enospc:200
  *
  * POINT: begin, statement, commit, committed, report, checkpoint, backup (steps of the writer: before each, but
- *        after the commit for `committed`; `backup` before each part that is copied), or open, write, sync,
- *        truncate (calls to the file system for the files of the database)
+ *        after the commit for `committed`; `backup` before each part that is copied), receive, send (before a
+ *        message from a peer is handled, and before one to a peer is sent), or open, write, sync, truncate
+ *        (calls to the file system for the files of the database)
  * N:     from 1
  * ACTION: kill (the default): SIGKILL to ourselves; a write is done by half before
  *         eio, enospc, edquot: the call fails (calls only); short: a write is done by half, then it fails for want of room
@@ -27,6 +28,8 @@ typedef enum StoreFaultPoint {
         STORE_FAULT_REPORT,
         STORE_FAULT_CHECKPOINT,
         STORE_FAULT_BACKUP,
+        STORE_FAULT_RECEIVE,
+        STORE_FAULT_SEND,
         STORE_FAULT_OPEN, /* from here on: calls */
         STORE_FAULT_WRITE,
         STORE_FAULT_SYNC,

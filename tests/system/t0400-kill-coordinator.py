@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The coordinator is killed under load: nothing that was acknowledged is lost, nothing ends twice. Two runs at each
-level; tests/durability/kill-coordinator does as many as one likes."""
+"""The coordinator is killed: nothing that was acknowledged is lost, nothing ends twice. Under load, two runs at each
+level (tests/durability/kill-coordinator does as many as one likes), and with a few tasks at each message in turn."""
 
 import subprocess
 
@@ -28,6 +28,22 @@ def test_full(_sandbox):
 
 def test_process(_sandbox):
     survives("process")
+
+
+def dies_at_each(point):
+    result = run(f"--at={point}", "--tasks=6", "--seed=1")
+    equal(result.returncode, 0, f"{result.stdout}{result.stderr}")
+    last = result.stdout.splitlines()[-1]
+    check(last.endswith(" 0 lost, 0 double"), last)
+    check(int(last.split()[0]) > 10, f"it came to {point} more often than that: {last}")
+
+
+def test_each_message_received(_sandbox):
+    dies_at_each("receive")
+
+
+def test_each_message_sent(_sandbox):
+    dies_at_each("send")
 
 
 def test_notices(_sandbox):
