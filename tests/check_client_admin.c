@@ -3,6 +3,8 @@
 /* admin.c and lists: what an administrator's programs ask for and order. */
 
 #include <json-c/json.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include "client-fixture.h"
 #include "json-util.h"
@@ -34,6 +36,50 @@ START_TEST(retry_takes_all_or_none) {
         ck_assert_uint_eq(fake_count(fake, FAKE_RETRIES), N_TASKS);
         ck_assert_fails(fastworker_retry(client, id_list, 1), EINVAL, "another state");
         ck_assert_str_eq(fastworker_client_get_error_code(client), "bad-argument");
+}
+END_TEST
+
+/* Once it has done what was asked, the coordinator goes without an answer, and comes back. */
+static void *restart_when_done(void *userdata) {
+        FakeCounter counter = *(FakeCounter *) userdata;
+
+        while (fake_count(fake, counter) == 0)
+                sched_yield();
+        fake_stop(fake);
+        fake_start(fake);
+        return NULL;
+}
+
+static int lose_answer(FakeCounter counter, const char *const *task_ids, size_t n) {
+        pthread_t thread;
+        int r;
+
+        fake_mute_once(fake);
+        ck_assert_int_eq(pthread_create(&thread, NULL, restart_when_done, &counter), 0);
+        r = counter == FAKE_PURGES ? fastworker_purge(client, task_ids, n)
+                                   : fastworker_retry(client, task_ids, n);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        return r;
+}
+
+START_TEST(purge_is_done_though_its_answer_was_lost) {
+        const char *left[] = { NO_TASK, NULL };
+
+        submit_all("echo", NULL);
+        ck_assert_ok(lose_answer(FAKE_PURGES, id_list, N_TASKS));
+        ck_assert_uint_eq(fake_count(fake, FAKE_PURGES), N_TASKS);
+        /* Without a broken connection unknown ones are told. */
+        left[1] = ids[0];
+        ck_assert_fails(fastworker_purge(client, left, 2), ENOENT, "unknown");
+}
+END_TEST
+
+START_TEST(retry_whose_answer_was_lost) {
+        submit_all("crash", NULL);
+        ck_assert_int_eq(lose_answer(FAKE_RETRIES, id_list, N_TASKS), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(fastworker_client_get_error(client), "may have been done"));
+        ck_assert_fails(fastworker_retry(client, id_list, 1), EINVAL, "another state");
+        ck_assert_ptr_null(strstr(fastworker_client_get_error(client), "may have been done"));
 }
 END_TEST
 
@@ -192,6 +238,8 @@ int main(void) {
         tcase_set_timeout(t, 60);
         tcase_add_test(t, retry_takes_all_or_none);
         tcase_add_test(t, purge_forgets);
+        tcase_add_test(t, purge_is_done_though_its_answer_was_lost);
+        tcase_add_test(t, retry_whose_answer_was_lost);
         tcase_add_test(t, arguments_are_checked);
         tcase_add_test(t, backup_of_the_store);
         tcase_add_test(t, backup_is_asked_for_once);

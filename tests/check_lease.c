@@ -332,6 +332,8 @@ START_TEST(test_return_all) {
         lease_return_all(fixture, w);
         ck_assert_uint_eq(w->n_leased, 0);
         ck_assert(TAILQ_EMPTY(&w->leases));
+        ck_assert_uint_eq(queue_length(&fixture->queue), 0); /* not before it is safe */
+        persist_commit(fixture);
         ck_assert_uint_eq(queue_length(&fixture->queue), 100);
         for (size_t i = 0; i < ELEMENTSOF(t); i++)
                 ck_assert_ptr_eq(pop(PRIORITY_LOW), t[i]);
@@ -424,6 +426,7 @@ START_TEST(test_no_memory) {
         ck_assert(fail_alloc_happened());
         text = capture_end(&capture);
         ck_assert_contains(text, "Out of memory");
+        persist_commit(fixture);
         check_queued(t, 1); /* it must not hang */
 
         FAIL_EACH_ALLOC(r = fixture_end(t, &(TaskEnd){ .state = TASK_CANCELLED }), {

@@ -269,10 +269,36 @@ START_TEST(test_resend_of_refused) {
         ledger_refuse_submits(fixture, first);
         fixture_take_error("client", WIRE_ERROR_NO_SPACE, "try again later");
         fake_store_make_safe(second);
-        fixture_take_error("other", WIRE_ERROR_NO_SPACE, "nothing of this was taken");
         ck_assert_uint_eq(n_tasks(), 0);
+        commit();
+        fixture_take_nothing(); /* after a crash now the store would bring it back */
+        fake_store_make_safe(fake_store.ticket);
+        fixture_take_error("other", WIRE_ERROR_NO_SPACE, "nothing of this was taken");
+        fixture_take_nothing();
+        ck_assert(ledger_is_empty(&fixture->ledger));
         ck_assert_uint_eq(queue_length(&fixture->queue), 0);
         ck_assert_int_eq(fake_store_last(sequence)->kind, FAKE_FORGET);
+}
+END_TEST
+
+/* Nor is it said that nothing was taken if something was, before. */
+START_TEST(test_refused_with_known) {
+        WireOut *out;
+
+        submit("client", "known");
+        fake_store_make_safe(commit());
+        take_accepted("client");
+        out = fixture_begin(WIRE_SUBMIT);
+        wire_put_string(out, "");
+        put_task(out, "known", "");
+        put_task(out, "new", "");
+        put_task(out, "new", "");
+        fixture_request("client", ENDPOINT_CLIENT);
+        ledger_refuse_submits(fixture, commit());
+        fixture_take_error("client", WIRE_ERROR_NO_SPACE,
+                           "1 of these tasks are known already, none of the others was taken");
+        ck_assert_uint_eq(n_tasks(), 1);
+        ck_assert_uint_eq(queue_length(&fixture->queue), 1);
 }
 END_TEST
 
@@ -501,6 +527,7 @@ int main(void) {
         tcase_add_test(t, test_cancel_of_refused);
         tcase_add_test(t, test_resend);
         tcase_add_test(t, test_resend_of_refused);
+        tcase_add_test(t, test_refused_with_known);
         tcase_add_test(t, test_resend_makes_anew);
         tcase_add_loop_test(t, test_cancel_pending, 0, 2);
         tcase_add_test(t, test_cancel_ending);

@@ -101,7 +101,7 @@ END_TEST
 
 /* One that does not fit, wherever it stands, and nothing is done. */
 START_TEST(test_all_or_none) {
-        static const TaskState misfits[] = { TASK_SUCCESS, TASK_CANCELLED, TASK_QUEUED };
+        static const TaskState misfits[] = { TASK_SUCCESS, TASK_CANCELLED };
         Task *dead = ended(TASK_DEAD, ""), unknown = { .id = { .bytes = { 1 } } };
         size_t n;
 
@@ -127,6 +127,37 @@ START_TEST(test_all_or_none) {
         ck_assert_uint_eq(fake_store.n_changes, n);
         settle();
         fixture_take_nothing();
+}
+END_TEST
+
+/* A client that did not get the answer asks again. By then the task may be queued again, or run. */
+START_TEST(test_retry_repeated) {
+        static const char options[] = "{\"unique\":\"u\"}";
+        Task *t = ended(TASK_DEAD, options), *other = ended(TASK_DEAD, "");
+        size_t n;
+
+        request(WIRE_RETRY, &t, 1);
+        n = fake_store.n_changes;
+        request(WIRE_RETRY, &t, 1);
+        settle();
+        fixture_take("admin", WIRE_ACK);
+        fixture_take("admin", WIRE_ACK);
+        ck_assert_uint_eq(fake_store.n_changes, n);
+        ck_assert_uint_eq(queue_length(&fixture->queue), 1);
+        worker_find(&fixture->workers, "w1")->capacity = 1;
+        turn_end(fixture);
+        ck_assert_id_eq(fixture_id(fixture_take("w1", WIRE_TASKS), 0), t->id);
+
+        /* With another that was not tried again yet; what it has is its own. */
+        request(WIRE_RETRY, (Task *[]){ t, other }, 2);
+        settle();
+        fixture_take("admin", WIRE_ACK);
+        ck_assert_int_eq(t->state, TASK_ASSIGNED);
+        ck_assert_uint_eq(t->attempt, 5);
+        ck_assert_ptr_eq(task_find_by_unique(&fixture->tasks, "u", 1), t);
+        check_retried(other);
+        fixture_take_nothing();
+        lease_return_all(fixture, worker_find(&fixture->workers, "w1"));
 }
 END_TEST
 
@@ -180,8 +211,8 @@ START_TEST(test_retry_no_memory) {
         Task *const tasks[] = { ended(TASK_DEAD, ""), ended(TASK_DEAD, options) };
         size_t n = fake_store.n_changes;
 
-        request(WIRE_RETRY, (Task *[]){ ended(TASK_QUEUED, "") }, 1); /* makes the buffers */
-        fixture_take_error("admin", WIRE_ERROR_BAD_ARGUMENT, "queued");
+        request(WIRE_RETRY, (Task *[]){ ended(TASK_SUCCESS, "") }, 1); /* makes the buffers */
+        fixture_take_error("admin", WIRE_ERROR_BAD_ARGUMENT, "success");
         n = fake_store.n_changes;
         FAIL_EACH_ALLOC(request(WIRE_RETRY, tasks, 2), {
                 fixture_take_error("admin", WIRE_ERROR_INTERNAL, "nothing was done");
@@ -202,7 +233,7 @@ START_TEST(test_purge) {
         Task *const named[] = { tasks[0], tasks[1], tasks[0] };
         Task *queued = ended(TASK_QUEUED, "");
         const uint64_t sequences[] = { tasks[0]->sequence, tasks[1]->sequence };
-        size_t n = fake_store.n_changes;
+        size_t n = fake_store.n_changes, n_hurries;
 
         request(WIRE_PURGE, (Task *[]){ tasks[0], queued }, 2);
         fixture_take_error("admin", WIRE_ERROR_BAD_ARGUMENT, "is queued");
@@ -210,11 +241,13 @@ START_TEST(test_purge) {
         ck_assert_uint_eq(fake_store.n_changes, n);
 
         ck_assert_int_eq(peer_wait(fixture_peer("client"), tasks[1], &fixture->dirty), 0);
+        n_hurries = fake_store.n_hurries;
         request(WIRE_PURGE, named, ELEMENTSOF(named));
         persist_commit(fixture);
         fixture_take_nothing();
         fake_store_make_safe(fake_store.ticket);
         fixture_take("admin", WIRE_ACK);
+        ck_assert_uint_gt(fake_store.n_hurries, n_hurries); /* else it would lie for a while */
         ck_assert_uint_eq(fixture->results.n, 0);
         ck_assert_uint_eq(HASH_COUNT(fixture->tasks.tasks), 1);
         ck_assert_int_eq(fake_store_last(sequences[0])->kind, FAKE_FORGET);
@@ -288,6 +321,7 @@ int main(void) {
         tcase_add_checked_fixture(t, setup, fixture_teardown);
         tcase_add_test(t, test_retry);
         tcase_add_test(t, test_all_or_none);
+        tcase_add_test(t, test_retry_repeated);
         tcase_add_test(t, test_retry_waited_for);
         tcase_add_test(t, test_retry_unique);
         tcase_add_test(t, test_retry_no_memory);

@@ -4,6 +4,7 @@
 
 #include "controld-fixture.h"
 #include "json-util.h"
+#include "persist.h"
 #include "turn.h"
 #include "worker-care.h"
 
@@ -257,37 +258,47 @@ START_TEST(test_leases_of_before) {
         const WireMessage *m;
         Worker *w;
 
-        t->attempt = same->attempt = 2;
+        /* As after an end that was not in order. */
+        t->attempt = 4;
+        same->attempt = given->attempt = gone->attempt = ahead->attempt = 2;
+        t->may_be_held = same->may_be_held = given->may_be_held = gone->may_be_held =
+                ahead->may_be_held = true;
         w = register_plain("p2", "sw2");
         queue_remove(&fixture->queue, given);
         lease_adopt(fixture, w, given);
         ck_assert_int_eq(fixture_end(gone, &(TaskEnd){ .state = TASK_CANCELLED }), 0);
         begin("sw1", 2, 0, "{\"types\":[{\"name\":\"a\"}],\"host\":\"h\",\"pid\":7}");
         put_lease(t, 4);
-        put_lease(same, 2);
-        put_lease(given, 1);
-        put_lease(gone, 1);
-        put_lease(ahead, 100);
+        put_lease(same, 1); /* somebody else may have a later one */
+        put_lease(given, 2);
+        put_lease(gone, 2);
+        put_lease(ahead, 3);
         m = registered("p1");
-        ck_assert_uint_eq(m->n_groups, 3);
+        ck_assert_uint_eq(m->n_groups, 4);
         ck_assert_id_eq(fixture_id(m, 0), same->id);
         ck_assert_id_eq(fixture_id(m, 1), given->id);
         ck_assert_id_eq(fixture_id(m, 2), gone->id);
+        ck_assert_id_eq(fixture_id(m, 3), ahead->id);
         w = find("sw1");
-        ck_assert_uint_eq(w->n_leased, 2);
+        ck_assert_uint_eq(w->n_leased, 1);
         ck_assert_ptr_eq(t->worker, w);
         ck_assert_int_eq(t->state, TASK_ASSIGNED);
         ck_assert_uint_eq(t->attempt, 4);
-        ck_assert_uint_eq(ahead->attempt, 100);
-        ck_assert_uint_eq(queue_length(&fixture->queue), 1);
+        ck_assert_uint_eq(queue_length(&fixture->queue), 2);
 
         /* The next attempt is a new one, and two cannot have it. */
         begin("sw3", 2, 0, "{\"types\":[{\"name\":\"a\"}]}");
-        put_lease(t, 5);
+        put_lease(t, 4);
         ck_assert_uint_eq(registered("p3")->n_groups, 1);
         ck_assert_ptr_eq(t->worker, w);
         lease_return(fixture, t);
+        persist_commit(fixture);
         ck_assert_uint_eq(t->attempt, 4);
+        ck_assert(!t->may_be_held);
+        /* Nor when it is free again. */
+        begin("sw3", 2, 0, "{\"types\":[{\"name\":\"a\"}]}");
+        put_lease(t, 4);
+        ck_assert_uint_eq(registered("p3")->n_groups, 1);
         fixture_take_nothing();
 }
 END_TEST

@@ -4,6 +4,7 @@
 
 #include "fail-alloc.h"
 #include "fake-store.h"
+#include "persist.h"
 #include "turn.h"
 
 #define UUID "01938F2A-7c3b-7000-8abc-0123456789ab"
@@ -348,12 +349,172 @@ START_TEST(test_memory_only) {
 }
 END_TEST
 
-START_TEST(test_full) {
-        fake_store_setup();
-        fake_store.is_full = true;
+static void put_key(const char *key) {
+        put_task("add", "", key, "12345", "");
+}
+
+/* There is no room: what was taken before is confirmed all the same, and nothing else is taken. `error` and `text` are
+ * what others are refused with. */
+static void check_only_known(TaskId known, WireError error, const char *text) {
+        static const char give[] = "{\"unique\":\"u\",\"unique_policy\":\"return\"}";
+        const WireMessage *m;
+        size_t n = n_tasks();
+
+        begin("wait");
+        put_key("known");
+        put_key("known");
+        submit();
+        m = fixture_take("client", WIRE_ACCEPTED);
+        ck_assert_uint_eq(m->n_groups, 2);
+        ck_assert_id_eq(fixture_id(m, 0), known);
+        ck_assert_id_eq(fixture_id(m, 1), known);
         begin("");
-        put_task("add", "", "", "", "");
-        check_refused(WIRE_ERROR_NO_SPACE, "MaxStoreBytes=");
+        put_task("add", "", "", "12345", give);
+        ck_assert_id_eq(accepted(), known);
+
+        begin("");
+        put_key("new");
+        submit();
+        fixture_take_error("client", error, text);
+        submit();
+        fixture_take_error("client", error, "nothing of this was taken, try again later");
+        begin("");
+        put_key("known");
+        put_key("new");
+        put_key("newer");
+        submit();
+        fixture_take_error("client", error,
+                           "1 of these tasks are known already, none of the others");
+        ck_assert_uint_eq(n_tasks(), n);
+        fixture_take_nothing();
+}
+
+static TaskId submit_known(void) {
+        begin("");
+        put_task("add", "", "known", "12345", "{\"unique\":\"u\"}");
+        return accepted();
+}
+
+START_TEST(test_resend_when_queue_is_full) {
+        Settings *s = fixture->settings;
+        TaskId known = submit_known(), result;
+
+        s->max_queued_tasks = 1;
+        check_only_known(known, WIRE_ERROR_QUEUE_FULL, "MaxQueuedTasks=");
+        s->max_queued_tasks = 1000;
+        s->max_total_bytes = fixture->tasks.payload_bytes + 4;
+        check_only_known(known, WIRE_ERROR_QUEUE_FULL, "MaxTotalBytes=");
+        s->max_payload_bytes = 4;
+        begin("");
+        put_key("known");
+        ck_assert_id_eq(accepted(), known);
+        s->max_payload_bytes = 1024;
+
+        /* One of two fits: the one that is new. */
+        s->max_total_bytes += 1;
+        begin("");
+        put_key("known");
+        put_key("new");
+        submit();
+        ck_assert_uint_eq(fixture_take("client", WIRE_ACCEPTED)->n_groups, 2);
+
+        /* The result follows the answer. */
+        s->max_total_bytes = 1 << 20;
+        turn_end(fixture);
+        end(&known);
+        turn_end(fixture);
+        result = fixture_id(fixture_take("client", WIRE_RESULT), 0);
+        ck_assert_id_eq(result, known);
+        begin("wait");
+        put_key("known");
+        ck_assert_id_eq(accepted(), known);
+        turn_end(fixture);
+        ck_assert_id_eq(fixture_id(fixture_take("client", WIRE_RESULT), 0), known);
+}
+END_TEST
+
+START_TEST(test_full) {
+        _cleanup_free_ char *text = NULL;
+        Capture capture;
+        TaskId known;
+
+        fake_store_setup();
+        begin("");
+        put_task("add", "", "known", "12345", "{\"unique\":\"u\"}");
+        submit();
+        persist_commit(fixture);
+        fake_store_make_safe(fake_store.ticket);
+        known = fixture_id(fixture_take("client", WIRE_ACCEPTED), 0);
+
+        fake_store.is_full = true;
+        capture_begin(&capture, STDERR_FILENO);
+        check_only_known(known, WIRE_ERROR_NO_SPACE, "MaxStoreBytes=");
+        text = capture_end(&capture);
+        ck_assert_contains(text, "No space for new tasks");
+        ck_assert_ptr_null(strstr(strstr(text, "No space") + 1, "No space")); /* said once */
+}
+END_TEST
+
+/* A resend whose first submit is not safe yet waits for that, also while the store is full. */
+START_TEST(test_full_and_pending) {
+        fake_store_setup();
+        begin("");
+        put_key("known");
+        submit();
+        persist_commit(fixture);
+        fake_store.is_full = true;
+        submit();
+        persist_commit(fixture);
+        fixture_take_nothing();
+        fake_store_make_safe(fake_store.ticket);
+        ck_assert_id_eq(fixture_id(fixture_take("client", WIRE_ACCEPTED), 0),
+                        fixture_id(fixture_take("client", WIRE_ACCEPTED), 0));
+        fixture_take_nothing();
+}
+END_TEST
+
+static TaskId end_one(const char *key) {
+        TaskId id;
+        Task *t;
+
+        begin("");
+        put_key(key);
+        submit();
+        persist_commit(fixture);
+        fake_store_make_safe(fake_store.ticket);
+        id = fixture_id(fixture_take("client", WIRE_ACCEPTED), 0);
+        t = task_find(&fixture->tasks, &id);
+        ck_assert_int_eq(fixture_end(t, &(TaskEnd){ .state = TASK_CANCELLED }), 0);
+        fake_store_make_safe(fake_store.ticket);
+        turn_end(fixture);
+        return id;
+}
+
+/* When the store lacks room, results leave it: one step, then the next when that is safe. */
+START_TEST(test_results_make_room) {
+        TaskId id[3];
+
+        fake_store_setup();
+        for (size_t i = 0; i < ELEMENTSOF(id); i++)
+                id[i] = end_one("");
+        fake_store_make_safe(fake_store.ticket);
+        fake_store.lacking = 1 << 20; /* more than they all have */
+        turn_end(fixture);
+        ck_assert_uint_eq(fixture->results.n, 3);
+        fake_store.lacking = 1;
+        turn_end(fixture);
+        turn_end(fixture);
+        ck_assert_uint_eq(fixture->results.n, 2);
+        ck_assert_ptr_null(task_find(&fixture->tasks, &id[0]));
+        ck_assert_int_eq(fake_store.changes[fake_store.n_changes - 1].kind, FAKE_FORGET);
+        fake_store_make_safe(fake_store.ticket);
+        turn_end(fixture);
+        ck_assert_uint_eq(fixture->results.n, 1);
+        ck_assert_ptr_nonnull(task_find(&fixture->tasks, &id[2]));
+        fake_store_make_safe(fake_store.ticket);
+        fake_store.lacking = 0;
+        turn_end(fixture);
+        ck_assert_uint_eq(fixture->results.n, 1);
 }
 END_TEST
 
@@ -375,6 +536,9 @@ int main(void) {
         tcase_add_test(t, test_unique);
         tcase_add_test(t, test_memory_only);
         tcase_add_test(t, test_full);
+        tcase_add_test(t, test_full_and_pending);
+        tcase_add_test(t, test_resend_when_queue_is_full);
+        tcase_add_test(t, test_results_make_room);
         suite_add_tcase(suite, t);
         return check_run(suite);
 }

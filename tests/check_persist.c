@@ -200,15 +200,16 @@ START_TEST(test_disk_full) {
         text = capture_end(&capture);
         ck_assert_contains(text, "No space for new tasks");
 
+        capture_begin(&capture, STDERR_FILENO);
         store_fault_set(&(StoreFault){});
         while (store_is_full(fixture->store)) /* it finds that out by itself */
                 ck_assert_int_ge(sd_event_run(fixture->event, 10 * USEC_PER_MSEC), 0);
-        capture_begin(&capture, STDERR_FILENO);
         submit("");
         while (fixture->disk_full_logged)
                 turn();
         text2 = capture_end(&capture);
         ck_assert_contains(text2, "There is space for new tasks again");
+        fixture_settle();
         fixture_take("client", WIRE_ACCEPTED);
         fixture_take_nothing();
         ck_assert_uint_eq(queue_length(&fixture->queue), 2);

@@ -254,6 +254,65 @@ START_TEST(test_forget) {
 }
 END_TEST
 
+static size_t make_room(uint64_t bytes) {
+        return results_make_room(&results, &table, &dirty, bytes);
+}
+
+/* Results leave for others, the least recently used first, no more than are needed, and none in vain. */
+START_TEST(test_make_room) {
+        char text[1001] = "";
+        TaskId id[6];
+
+        memset(text, 'x', 1000);
+        for (size_t i = 0; i < ELEMENTSOF(id); i++)
+                id[i] = add_large(text)->id;
+        ck_assert(results_access(&results, task_find(&table, &id[0])));
+        ck_assert_uint_ge(results.stored_bytes, 6000);
+        ck_assert_uint_eq(make_room(0), 0);
+        ck_assert_uint_eq(make_room(results.stored_bytes + 1), 0);
+        ck_assert_uint_eq(results.n, 6);
+        ck_assert_uint_eq(make_room(1), 1);
+        ck_assert(!exists(&id[1]));
+        ck_assert_uint_eq(make_room(2400), 3);
+        ck_assert(exists(&id[0]));
+        ck_assert(exists(&id[5]));
+        ck_assert_uint_eq(results.n, 2);
+        ck_assert_uint_eq(make_room(results.stored_bytes), 2);
+        ck_assert_uint_eq(results.stored_bytes, 0);
+        ck_assert_uint_eq(results.bytes, 0);
+        ck_assert_uint_eq(make_room(1), 0);
+}
+END_TEST
+
+/* Those that the store does not have give it no room. */
+START_TEST(test_make_room_in_memory) {
+        Task *in_memory = make_task(&table, make_type(&types, "a"), PRIORITY_NORMAL);
+        TaskId memory_id = in_memory->id, id;
+
+        in_memory->in_memory = true;
+        succeed(&table, in_memory);
+        results_add(&results, in_memory);
+        ck_assert_uint_eq(results.stored_bytes, 0);
+        ck_assert_uint_eq(make_room(1), 0);
+        id = add()->id;
+        ck_assert_uint_eq(make_room(1), 1);
+        ck_assert(!exists(&id));
+        ck_assert(exists(&memory_id));
+}
+END_TEST
+
+/* In small steps. */
+START_TEST(test_make_room_step) {
+        results.size_max = 5000;
+        for (size_t i = 0; i < 2500; i++)
+                (void) add();
+        ck_assert_uint_eq(make_room(results.stored_bytes), 1000);
+        ck_assert_uint_eq(make_room(results.stored_bytes), 1000);
+        ck_assert_uint_eq(make_room(results.stored_bytes), 500);
+        ck_assert_uint_eq(results.n, 0);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("results");
         TCase *t = tcase_create("all");
@@ -270,6 +329,9 @@ int main(void) {
         tcase_add_test(t, test_waiters);
         tcase_add_test(t, test_remove);
         tcase_add_test(t, test_forget);
+        tcase_add_test(t, test_make_room);
+        tcase_add_test(t, test_make_room_in_memory);
+        tcase_add_test(t, test_make_room_step);
         suite_add_tcase(suite, t);
         return check_run(suite);
 }

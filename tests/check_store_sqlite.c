@@ -220,10 +220,13 @@ START_TEST(test_damaged_row) {
                 "UPDATE task SET id = x'0102' WHERE sequence = 7",
                 "UPDATE task SET priority = 4 WHERE sequence = 7",
                 "UPDATE task SET priority = -1 WHERE sequence = 7",
-                "INSERT INTO run VALUES (7, 11, 1, 0, NULL, 0, 0, NULL, NULL)",
-                "INSERT INTO run VALUES (7, -1, 1, 0, NULL, 0, 0, NULL, NULL)",
-                "INSERT INTO run VALUES (7, 2, 4294967296, 0, NULL, 0, 0, NULL, NULL)",
-                "INSERT INTO run VALUES (7, 2, 1, -1, NULL, 0, 0, NULL, NULL)",
+                "INSERT INTO run VALUES (7, 11, 1, 0, NULL, 0, 0, NULL, NULL, 0, 0)",
+                "INSERT INTO run VALUES (7, -1, 1, 0, NULL, 0, 0, NULL, NULL, 0, 0)",
+                "INSERT INTO run VALUES (7, 2, 4294967296, 0, NULL, 0, 0, NULL, NULL, 0, 0)",
+                "INSERT INTO run VALUES (7, 2, 1, -1, NULL, 0, 0, NULL, NULL, 0, 0)",
+                "INSERT INTO run VALUES (7, 2, 1, 0, NULL, 0, 0, NULL, NULL, -1, 0)",
+                "INSERT INTO run VALUES (7, 2, 1, 0, NULL, 0, 0, NULL, NULL, 1000, 0)",
+                "UPDATE task SET epoch = 1000 WHERE sequence = 7",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(changes); i++) {

@@ -124,7 +124,8 @@ START_TEST(test_group) {
         ck_assert_uint_eq(stats().n_batches, 103);
         ck_assert_uint_eq(stats().n_changes, 301);
         ck_assert_uint_le(f.n_safe, 2);
-        ck_assert_uint_eq(store_fault_count(STORE_FAULT_STATEMENT), (1 + 1 + 1) + (1 + 200 + 1));
+        ck_assert_uint_eq(store_fault_count(STORE_FAULT_STATEMENT),
+                          (1 + 1 + 1 + 1) + (1 + 200 + 1));
         ck_assert_uint_eq(store_fault_count(STORE_FAULT_COMMITTED), 2);
         watch(_STORE_FAULT_POINT_INVALID);
         ck_assert_uint_eq(count(TASK_SUCCESS), 100);
@@ -149,7 +150,7 @@ START_TEST(test_merge_to_nothing) {
         fixture_wait(&f, 201);
         /* No transaction at all. */
         ck_assert_uint_eq(store_fault_count(STORE_FAULT_COMMITTED), 1);
-        ck_assert_uint_eq(store_fault_count(STORE_FAULT_STATEMENT), 3);
+        ck_assert_uint_eq(store_fault_count(STORE_FAULT_STATEMENT), 4);
         watch(_STORE_FAULT_POINT_INVALID);
         ck_assert_uint_eq(count(TASK_FAILURE), 0);
         ck_assert_uint_eq(count(TASK_QUEUED), 1);
@@ -325,9 +326,11 @@ START_TEST(test_limit) {
 }
 END_TEST
 
-/* When even the reserve is used up, everything waits, until something is forgotten. */
-START_TEST(test_limit_without_reserve) {
+/* What was taken in is brought to its end also when even the reserve is used up; submits are refused until enough is
+ * forgotten. */
+START_TEST(test_ends_beyond_limit) {
         uint64_t n, ticket;
+        struct stat st;
 
         fixture_init(&f, STORE_PROCESS);
         f.config.bytes_max = 1024 * 1024;
@@ -338,26 +341,68 @@ START_TEST(test_limit_without_reserve) {
         for (uint64_t s = 0; s < n; s++)
                 update(s, TASK_SUCCESS, 2000);
         ticket = store_commit(f.store);
-        ck_assert_int_eq(fixture_sync(&f), -ENOSPC);
-        ck_assert_uint_lt(f.safe, ticket);
+        ck_assert_int_eq(fixture_sync(&f), 0);
+        ck_assert_uint_eq(f.safe, ticket);
         ck_assert(store_is_full(f.store));
-
-        /* Submits are told at once, though nothing can be written. */
-        f.n_refused = 0;
+        ck_assert_uint_gt(store_lacking_bytes(f.store), 1024 * 1024);
+        ck_assert_uint_eq(count(TASK_SUCCESS), n);
+        ck_assert_int_eq(stat(f.path, &st), 0);
+        ck_assert_uint_gt((uint64_t) st.st_size, f.config.bytes_max);
         submit(7000, 10);
-        ticket = store_commit(f.store);
-        while (f.n_refused == 0)
-                fixture_turn(&f);
-        ck_assert_uint_eq(f.refused[0], ticket);
-        ck_assert_uint_lt(f.safe, ticket);
+        fixture_wait(&f, store_commit(f.store));
+        ck_assert_uint_eq(f.n_refused, 1);
 
         for (uint64_t s = 0; s < n; s++)
                 if (s % 10 > 0)
                         ck_assert_int_eq(store_forget(f.store, s), 0);
-        ticket = store_commit(f.store);
-        fixture_wait(&f, ticket);
+        fixture_wait(&f, store_commit(f.store));
+        ck_assert(!store_is_full(f.store));
+        ck_assert_uint_eq(f.n_room, 1);
+        submit(7001, 10);
+        fixture_wait(&f, store_commit(f.store));
         ck_assert_uint_eq(f.n_refused, 1);
-        ck_assert_uint_eq(count(TASK_SUCCESS), (n + 9) / 10);
+        fixture_done(&f);
+}
+END_TEST
+
+/* How much is to be forgotten is told before submits are refused, and for one that is larger than what is left. */
+START_TEST(test_lacking) {
+        uint64_t n = 0, lacking;
+
+        fixture_init(&f, STORE_PROCESS);
+        f.config.bytes_max = 1024 * 1024;
+        f.config.reserve_bytes = 128 * 1024;
+        f.expects_refusals = true;
+        fixture_open(&f);
+        ck_assert_uint_eq(store_lacking_bytes(f.store), 0);
+        while (store_lacking_bytes(f.store) == 0) {
+                submit(n++, 20000);
+                fixture_wait(&f, store_commit(f.store));
+        }
+        lacking = store_lacking_bytes(f.store);
+        ck_assert_uint_le(lacking, 2 * 20480);
+
+        /* Of what is lacking for it, and not for small ones. */
+        for (uint64_t i = 0; i < 4; i++)
+                submit(1000 + i, 100000);
+        fixture_wait(&f, store_commit(f.store));
+        ck_assert_uint_eq(f.n_refused, 1);
+        ck_assert(!store_is_full(f.store) && f.n_room == 0);
+        ck_assert_uint_ge(store_lacking_bytes(f.store), lacking + 400000 - f.config.reserve_bytes);
+        submit(2000, 10);
+        fixture_wait(&f, store_commit(f.store));
+        ck_assert_uint_eq(f.n_refused, 1);
+
+        for (uint64_t i = 0; store_lacking_bytes(f.store) > 0; i++) {
+                ck_assert_uint_lt(i, n);
+                ck_assert_int_eq(store_forget(f.store, i), 0);
+                fixture_wait(&f, store_commit(f.store));
+        }
+        ck_assert_uint_eq(f.n_room, 1);
+        for (uint64_t i = 0; i < 4; i++)
+                submit(3000 + i, 100000);
+        fixture_wait(&f, store_commit(f.store));
+        ck_assert_uint_eq(f.n_refused, 1);
         fixture_done(&f);
 }
 END_TEST
@@ -545,7 +590,8 @@ int main(void) {
         tcase_add_test(t, test_lazy);
         tcase_add_test(t, test_log);
         tcase_add_test(t, test_limit);
-        tcase_add_test(t, test_limit_without_reserve);
+        tcase_add_test(t, test_ends_beyond_limit);
+        tcase_add_test(t, test_lacking);
         tcase_add_test(t, test_backup);
         tcase_add_test(t, test_backup_given_up);
         tcase_add_test(t, test_backup_no_space);

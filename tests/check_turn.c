@@ -458,12 +458,26 @@ START_TEST(test_push_to_nobody) {
 }
 END_TEST
 
+/* Just after the start the subworkers are on their way: no news. */
+START_TEST(test_wait_is_not_logged_at_the_start) {
+        Task *t = fixture_submit("early", PRIORITY_NORMAL);
+
+        fixture->grace_until_usec = now_usec(CLOCK_MONOTONIC) + USEC_PER_MINUTE;
+        turn_end(fixture);
+        ck_assert(!t->type->wait_logged);
+        fixture->grace_until_usec = 0;
+        turn_end(fixture);
+        ck_assert(t->type->wait_logged);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("turn");
         TCase *t = tcase_create("dispatch"), *results = tcase_create("results");
 
         tcase_add_checked_fixture(t, fixture_setup, fixture_teardown);
         tcase_add_test(t, test_idle);
+        tcase_add_test(t, test_wait_is_not_logged_at_the_start);
         tcase_add_test(t, test_priorities);
         tcase_add_test(t, test_capacity);
         tcase_add_test(t, test_blocked_types);

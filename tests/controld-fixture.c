@@ -86,6 +86,8 @@ static void start(StoreDurability durability, const char *state_directory) {
         fixture = c;
         ck_assert_int_eq(sd_event_new(&c->event), 0);
         ck_assert_int_eq(persist_open(c), 0);
+        if (durability != STORE_NONE)
+                fixture_settle(); /* no lease is given before */
 }
 
 void fixture_setup(void) {

@@ -38,8 +38,14 @@ static void retry_or_purge(Fake *f, const WireMessage *m) {
                 else if (t)
                         t->state = TASK_QUEUED;
         }
+        if (atomic_exchange(&f->is_mute_once, false))
+                return;
         wire_begin(&f->out, WIRE_ACK, &m->correlation);
         fake_reply(f);
+}
+
+void fake_mute_once(Fake *f) {
+        atomic_store(&f->is_mute_once, true);
 }
 
 void fake_administer(Fake *f, const WireMessage *m) {

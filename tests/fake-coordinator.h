@@ -47,6 +47,8 @@ void fake_refuse_all(Fake *f, const char *code, const char *text);
 
 /* When the next RETRY or PURGE comes, its n-th task (from 1) has just been queued again by somebody else. */
 void fake_steal(Fake *f, unsigned n);
+/* The next RETRY or PURGE is done, but not answered. */
+void fake_mute_once(Fake *f);
 /* The options of the task that was submitted last, or "". While no submit is on its way. */
 const char *fake_options(const Fake *f);
 

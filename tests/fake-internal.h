@@ -44,6 +44,7 @@ struct Fake {
         _Atomic unsigned counters[_FAKE_COUNTER_MAX];
         _Atomic unsigned n_stolen;
         char options[WIRE_OPTIONS_MAX + 1];
+        atomic_bool is_mute_once;
         FakeTask *tasks, *keys, *slow;
         Frames in;
         WireOut out;

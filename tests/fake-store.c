@@ -43,6 +43,7 @@ static FakeChange change_of(FakeChangeKind kind, const StoreTask *t) {
                 .state = t->state,
                 .attempt = t->attempt,
                 .crashes = t->crashes,
+                .cancel_asked = t->cancel_asked,
         };
 
         if (t->worker)
@@ -81,6 +82,15 @@ static int fake_add_type(Store *s, const char *name) {
         return add(&(FakeChange){ .kind = FAKE_TYPE });
 }
 
+static int fake_begin(Store *s) {
+        return 0;
+}
+
+static int fake_hurry(Store *s) {
+        fake_store.n_hurries++;
+        return 0;
+}
+
 static uint64_t fake_commit(Store *s) {
         if (fake_store.n_changes > committed)
                 fake_store.ticket++;
@@ -102,6 +112,10 @@ static size_t fake_backlog_bytes(const Store *s) {
 
 static bool fake_is_full(const Store *s) {
         return fake_store.is_full;
+}
+
+static uint64_t fake_lacking_bytes(const Store *s) {
+        return fake_store.lacking;
 }
 
 static int fake_backup(Store *s, const char *path, StoreBackupDone done, void *userdata) {
@@ -128,11 +142,14 @@ static const StoreDriver driver = {
         .update = fake_update,
         .forget = fake_forget,
         .add_type = fake_add_type,
+        .begin = fake_begin,
+        .hurry = fake_hurry,
         .commit = fake_commit,
         .safe_ticket = fake_safe_ticket,
         .sync = fake_sync,
         .backlog_bytes = fake_backlog_bytes,
         .is_full = fake_is_full,
+        .lacking_bytes = fake_lacking_bytes,
         .backup = fake_backup,
         .get_stats = fake_get_stats,
 };

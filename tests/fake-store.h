@@ -14,15 +14,17 @@ typedef struct FakeChange {
         uint64_t sequence;
         TaskState state;
         uint32_t attempt, crashes;
+        bool cancel_asked;
         char worker[16], result[16], error[64];
 } FakeChange;
 
 typedef struct FakeStore {
         FakeChange changes[256];
-        size_t n_changes;
+        size_t n_changes, n_hurries;
         uint64_t ticket, safe;
         bool is_full;
-        int error; /* what the next change is refused with; 0: none */
+        uint64_t lacking; /* bytes */
+        int error;        /* what the next change is refused with; 0: none */
         char backup[64];
         int backup_error;
         StoreBackupDone backup_done;

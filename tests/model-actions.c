@@ -146,6 +146,11 @@ static void add_false(ModelRequest *q) {
         g->attempt -= g->attempt < 2 ? 0 : (uint32_t) draw(3);
 }
 
+/* It was handed out just before the crash, and the coordinator does not know to whom. */
+static bool has_from_before(const ModelTask *k, unsigned w) {
+        return k->phase == PHASE_QUEUED && k->may_be_held && (k->holders[k->attempt] & (1U << w));
+}
+
 void come(unsigned w, bool is_honest) {
         ModelRequest *q = model_request(WIRE_REGISTER, true, w);
         ModelWorker *m = &model->workers[w];
@@ -160,7 +165,8 @@ void come(unsigned w, bool is_honest) {
                 model->broken = MODEL_NOBODY;
         }
         for (unsigned i = 0; i < model->n_tasks && q->n < MODEL_BATCH - 3; i++)
-                if (model_holds(&model->tasks[i], w, model->tasks[i].attempt) &&
+                if ((model_holds(&model->tasks[i], w, model->tasks[i].attempt) ||
+                     has_from_before(&model->tasks[i], w)) &&
                     (is_honest || !once_in(8)))
                         add(q, &model->tasks[i]);
         for (uint64_t n = is_honest ? 0 : draw(4); n > 0; n--)

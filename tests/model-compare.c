@@ -48,6 +48,8 @@ static void follow(ModelTask *k, const Task *t) {
                 k->is_safe = true;
         if (k->phase == PHASE_PENDING && t->state == TASK_QUEUED)
                 k->phase = PHASE_QUEUED;
+        if (t->state != TASK_PENDING)
+                k->is_ending_pending = false;
         if (k->phase == PHASE_ENDING && task_state_is_terminal(t->state)) {
                 model_require(k->end_ticket <= model->safe, "task %u ended before that is safe",
                               model_number(k));
@@ -56,8 +58,10 @@ static void follow(ModelTask *k, const Task *t) {
                 k->retry_is_open = false; /* which came before */
         }
         /* An attempt is spent when the handing out fails. */
-        if (k->phase == PHASE_QUEUED && t->attempt > k->attempt && model->broken != MODEL_NOBODY)
+        if (k->phase == PHASE_QUEUED && t->attempt > k->attempt && model->broken != MODEL_NOBODY) {
                 k->attempt = t->attempt;
+                k->may_be_held = false;
+        }
 }
 
 static bool is_right(const ModelTask *k, const Task *t) {
@@ -93,7 +97,7 @@ static void count(Counts *n, const Task *t) {
         n->by_state[t->state]++;
         n->bytes += task_payload_bytes(t);
         n->ended += task_state_is_terminal(t->state);
-        if (t->state == TASK_QUEUED && !t->is_ending)
+        if (t->state == TASK_QUEUED && !t->is_ending && !t->is_returning)
                 n->queued[t->priority]++;
         if (t->worker)
                 n->leased[worker_number(t->worker)]++;
@@ -176,9 +180,11 @@ void model_compare(const Controld *c) {
 
 /* --- after a restart -------------------------------------------------------------------------- */
 
-/* The last turn may have failed to hand it out, which spends an attempt. */
+/* The last turn may have failed to hand it out, which spends an attempt. A queued one that the store does not know of
+ * counts as given. */
 static uint32_t last_attempt(const ModelTask *k, const Task *t) {
-        return k->attempt + (model->broken != MODEL_NOBODY && !t->worker ? 1 : 0);
+        return k->attempt + (model->broken != MODEL_NOBODY && !t->worker ? 1 : 0) +
+               (t->may_be_held ? 1 : 0);
 }
 
 static void recover_ended(ModelTask *k, const Task *t) {
@@ -205,9 +211,13 @@ static void recover_live(ModelTask *k, const Task *t) {
         model_require(k->phase != PHASE_NONE && k->phase != PHASE_GONE && !k->end_is_safe,
                       "task %u in phase %d came back as %s", model_number(k), k->phase,
                       task_state_to_string(t->state));
-        model_require(t->attempt <= last_attempt(k, t) && !t->cancel_asked,
-                      "task %u came back with attempt %" PRIu32 ", not %" PRIu32, model_number(k),
-                      t->attempt, k->attempt);
+        model_require(t->attempt <= last_attempt(k, t) &&
+                              t->attempt >= (w == MODEL_NOBODY ? k->last_given : 1),
+                      "task %u came back with attempt %" PRIu32 ", not %" PRIu32
+                      "; the last that was given is %" PRIu32,
+                      model_number(k), t->attempt, k->attempt, k->last_given);
+        model_require(t->cancel_asked ? k->cancel_asked && w != MODEL_NOBODY : !k->cancel_is_safe,
+                      "task %u was to be stopped, or not, and that is forgotten", model_number(k));
         model_require(t->crashes <= k->crashes && t->crashes >= k->safe_crashes,
                       "task %u came back with %u crashes, not %u to %u", model_number(k),
                       t->crashes, k->safe_crashes, k->crashes);
@@ -216,7 +226,8 @@ static void recover_live(ModelTask *k, const Task *t) {
         k->phase = w == MODEL_NOBODY ? PHASE_QUEUED : PHASE_LEASED;
         k->worker = w;
         k->crashes = t->crashes;
-        k->cancel_asked = false;
+        k->cancel_asked = k->cancel_is_safe = t->cancel_asked;
+        k->may_be_held = t->may_be_held;
         k->attempt = t->attempt;
 }
 

@@ -43,6 +43,10 @@ static int slow_add_type(Store *s, const char *name) {
         return 0;
 }
 
+static int slow_hurry(Store *s) {
+        return 0;
+}
+
 static uint64_t slow_commit(Store *s) {
         if (n_appended > 0)
                 ticket++;
@@ -62,6 +66,10 @@ static bool slow_is_full(const Store *s) {
         return false;
 }
 
+static uint64_t slow_lacking_bytes(const Store *s) {
+        return 0;
+}
+
 static Store *slow_close(Store *s) {
         return NULL;
 }
@@ -76,10 +84,12 @@ static const StoreDriver slow_driver = {
         .update = slow_update,
         .forget = slow_forget,
         .add_type = slow_add_type,
+        .hurry = slow_hurry,
         .commit = slow_commit,
         .safe_ticket = slow_safe_ticket,
         .backlog_bytes = slow_backlog_bytes,
         .is_full = slow_is_full,
+        .lacking_bytes = slow_lacking_bytes,
 };
 
 static Store slow_store = { .driver = &slow_driver };

@@ -91,10 +91,13 @@ static void cancelled(const ModelRequest *q, const WireMessage *m) {
 
         model_require(find(&m->fields[0]) == k, "another task was cancelled");
         if (how == WIRE_CANCEL_STOPPING) {
-                model_require(k->phase == PHASE_LEASED && k->cancel_asked,
+                model_require(!g->ends && (k->cancel_asked || g->retries != k->retries),
                               "task %u does not run, and is to be stopped", q->groups[0].task);
+                if (g->retries == k->retries)
+                        k->cancel_is_safe = true;
                 return;
         }
+        model_require(g->ends, "task %u runs, and was not stopped", g->task);
         /* As it ended then: somebody may have tried it again before that was safe. */
         model_require(says(&m->fields[2], task_state_to_string(g->state)) &&
                               (how == WIRE_CANCEL_FINISHED || g->state == TASK_CANCELLED),
@@ -161,9 +164,10 @@ static void answered(const WireMessage *m) {
         model_require(q->refusal == _WIRE_ERROR_INVALID, "%s %s was not refused",
                       wire_verb_to_string(q->verb), text);
         if (q->verb == WIRE_SUBMIT || q->verb == WIRE_DONE || q->verb == WIRE_RETRY ||
-            q->verb == WIRE_PURGE)
-                model_require(q->ticket <= model->safe, "%s %s is answered before it is safe",
-                              wire_verb_to_string(q->verb), text);
+            q->verb == WIRE_PURGE || q->verb == WIRE_CANCEL)
+                model_require(q->ticket <= model->safe || q->is_settled,
+                              "%s %s is answered before it is safe", wire_verb_to_string(q->verb),
+                              text);
         if (q->verb == WIRE_SUBMIT && m->verb == WIRE_ACCEPTED)
                 accepted(q, m);
         else if (q->verb == WIRE_CANCEL && m->verb == WIRE_CANCELLED)
@@ -225,8 +229,10 @@ static void receive_tasks(unsigned w, const WireMessage *m) {
                               "task %u in phase %d is handed out", number, k->phase);
                 model_require(!k->has_id || task_id_equal(&id, &k->id), "task %u has another id",
                               number);
-                model_require(wire_get_number(&g[1]) > k->attempt,
+                model_require(wire_get_number(&g[1]) > k->attempt &&
+                                      wire_get_number(&g[1]) > k->last_given,
                               "task %u is handed out with an attempt that was given", number);
+                k->last_given = (uint32_t) wire_get_number(&g[1]);
                 model_require(says(&g[2], model_types[k->type]) && model_offers(w, k->type),
                               "task %u is handed to one who does not offer its type", number);
                 k->id = id;

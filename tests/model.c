@@ -45,12 +45,14 @@ static void end(ModelTask *k, TaskState state, const char *text) {
         (void) snprintf(k->end.text, sizeof(k->end.text), "%s", text);
         k->end_is_safe = false;
         k->end_ticket = UINT64_MAX;
+        k->is_ending_pending = k->phase == PHASE_PENDING;
         k->phase = PHASE_ENDING;
         k->worker = MODEL_NOBODY;
         model->n_ends++;
 }
 
 static void lose_lease(ModelTask *k) {
+        k->may_be_held = false;
         if (k->cancel_asked) {
                 end(k, TASK_CANCELLED, "cancelled");
                 return;
@@ -62,6 +64,7 @@ static void lose_lease(ModelTask *k) {
 void model_lease(ModelTask *k, unsigned w, uint32_t attempt) {
         model_require(attempt < MODEL_ATTEMPTS, "task %u has too many attempts", model_number(k));
         k->phase = PHASE_LEASED;
+        k->may_be_held = false;
         k->worker = (int) w;
         k->attempt = attempt;
         k->holders[attempt] |= (uint8_t) (1U << w);
@@ -83,7 +86,7 @@ void model_untake(ModelTask *k) {
         if (k->phase == PHASE_NONE && strlen(k->key) < TASK_ID_TEXT_LENGTH)
                 k->has_id = false; /* it will get another one */
         k->worker = MODEL_NOBODY;
-        k->cancel_asked = false;
+        k->cancel_asked = k->cancel_is_safe = false;
         k->attempt = k->crashes = 0;
         memset(k->waits, 0, sizeof(k->waits));
 }
@@ -115,6 +118,13 @@ static void send_submit(ModelRequest *q) {
                         q->groups[i].is_new = true;
                 }
         }
+        q->is_settled = true;
+        for (size_t i = 0; i < q->n; i++) {
+                const ModelTask *k = &model->tasks[q->groups[i].task];
+
+                if (k->phase == PHASE_PENDING || (k->phase == PHASE_ENDING && k->is_ending_pending))
+                        q->is_settled = false;
+        }
         for (size_t i = 0; q->waits && i < q->n; i++)
                 if (q->groups[i].is_new) /* else from the answer on */
                         model->tasks[q->groups[i].task].waits[q->who] = true;
@@ -140,6 +150,8 @@ static void send_cancel(ModelRequest *q) {
                 k->cancel_asked = true;
         else if (model_is_live(k))
                 end(k, TASK_CANCELLED, "cancelled before it began");
+        q->is_settled = k->phase == PHASE_ENDED;
+        q->groups[0].ends = k->phase == PHASE_ENDING || k->phase == PHASE_ENDED;
         q->groups[0].state = k->end.state;
         q->groups[0].retries = k->retries;
 }
@@ -151,6 +163,12 @@ static bool may_retry(const ModelTask *k) {
 
 static bool may_purge(const ModelTask *k) {
         return k->phase == PHASE_ENDED;
+}
+
+/* What has not ended counts as tried again. */
+static bool may_name_for_retry(const ModelTask *k) {
+        return may_retry(k) || (k->phase != PHASE_PENDING && k->phase != PHASE_ENDED &&
+                                !(k->phase == PHASE_ENDING && k->is_ending_pending));
 }
 
 /* All or none. */
@@ -171,12 +189,13 @@ static bool retry_conflicts(const ModelRequest *q) {
         for (size_t i = 0; i < q->n; i++) {
                 const ModelTask *k = &model->tasks[q->groups[i].task];
 
-                if (!k->unique[0])
+                if (!k->unique[0] || !may_retry(k))
                         continue;
                 if (find_unique(k->unique))
                         return true;
                 for (size_t j = 0; j < i; j++)
                         if (q->groups[j].task != q->groups[i].task &&
+                            may_retry(&model->tasks[q->groups[j].task]) &&
                             streq(model->tasks[q->groups[j].task].unique, k->unique))
                                 return true;
         }
@@ -184,7 +203,7 @@ static bool retry_conflicts(const ModelRequest *q) {
 }
 
 static void send_retry(ModelRequest *q) {
-        if (!all(q, may_retry))
+        if (!all(q, may_name_for_retry))
                 return;
         if (retry_conflicts(q)) {
                 q->refusal = WIRE_ERROR_EXISTS;
@@ -197,7 +216,7 @@ static void send_retry(ModelRequest *q) {
                         k->phase = PHASE_QUEUED;
                         k->old_end = k->end;
                         k->retry_is_open = true;
-                        k->end_is_safe = k->cancel_asked = false;
+                        k->end_is_safe = k->cancel_asked = k->cancel_is_safe = false;
                         k->crashes = k->safe_crashes = 0;
                         k->retries++;
                         model->n_retries++;
@@ -233,7 +252,7 @@ static void send_register(ModelRequest *q) {
                 ModelGroup *g = &q->groups[i];
                 ModelTask *k = &model->tasks[g->task];
 
-                if (k->phase == PHASE_QUEUED && g->attempt > k->attempt)
+                if (k->phase == PHASE_QUEUED && k->may_be_held && g->attempt == k->attempt)
                         model_lease(k, q->who, g->attempt);
                 g->is_refused = !model_holds(k, q->who, g->attempt);
                 if (!g->is_refused)

@@ -44,7 +44,11 @@ typedef struct ModelTask {
         bool is_safe;   /* it may not be lost any more: ACCEPTED was seen, or it was given out */
         bool in_memory; /* by the submitter's wish it need not survive */
         bool unique_returns, cancel_asked;
-        bool is_present; /* while comparing */
+        bool cancel_is_safe; /* the wish was acknowledged */
+        bool may_be_held; /* after a crash: the last attempt may have been given in the last moment */
+        uint32_t last_given;    /* attempt, over all lives */
+        bool is_present;        /* while comparing */
+        bool is_ending_pending; /* it was cancelled before its submit was safe */
         uint8_t type, priority, crashes, safe_crashes;
         char key[40], unique[4];
         int worker; /* who holds the lease */
@@ -82,6 +86,7 @@ typedef struct ModelRequest {
         WireError refusal; /* the only right answer; _WIRE_ERROR_INVALID: none */
         unsigned number;
         uint64_t ticket; /* of the store: what it promises is safe then */
+        bool is_settled; /* nothing new: it promises nothing that is not safe yet */
         size_t n;
         ModelGroup groups[MODEL_BATCH];
 } ModelRequest;

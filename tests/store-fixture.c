@@ -37,6 +37,13 @@ static void on_refused(uint64_t ticket, int error, void *userdata) {
         f->refused[f->n_refused++] = ticket;
 }
 
+static void on_room(void *userdata) {
+        Fixture *f = userdata;
+
+        require(f->may_call);
+        f->n_room++;
+}
+
 static void on_failed(int error, const char *reason, void *userdata) {
         Fixture *f = userdata;
 
@@ -64,7 +71,11 @@ void fixture_init(Fixture *f, StoreDurability durability) {
 
 int fixture_try_open(Fixture *f, char **ret_error) {
         StoreCallbacks callbacks = {
-                .safe = on_safe, .refused = on_refused, .failed = on_failed, .userdata = f
+                .safe = on_safe,
+                .refused = on_refused,
+                .has_room = on_room,
+                .failed = on_failed,
+                .userdata = f,
         };
 
         if (!f->event)
@@ -72,6 +83,7 @@ int fixture_try_open(Fixture *f, char **ret_error) {
         f->safe = 0;
         f->n_safe = f->n_failed = 0;
         f->n_refused = 0;
+        f->n_room = 0;
         return store_open(f->event, &f->config, &callbacks, &f->store, ret_error);
 }
 

@@ -31,7 +31,8 @@ typedef struct Fixture {
         unsigned n_safe;
         uint64_t refused[TASKS_MAX];
         size_t n_refused;
-        int error; /* of the failure */
+        unsigned n_room; /* how often there was room again */
+        int error;       /* of the failure */
         unsigned n_failed;
         char reason[1024];
         void (*on_safe)(uint64_t ticket); /* in addition, or NULL */

@@ -68,6 +68,7 @@ StoreTask example_task(uint64_t sequence, uint32_t version) {
         if (t.state != TASK_QUEUED) {
                 (void) snprintf(worker, sizeof(worker), "worker-%d@host", (int) (v % 20));
                 t.worker = worker;
+                t.cancel_asked = v % 3 == 0;
                 t.started_usec = v | UINT64_C(1) << 63; /* a peer's clock may say anything */
         }
         if (example_is_ended(sequence, version)) {
@@ -101,7 +102,10 @@ static void assert_task(const StoreTask *t, const StoreTask *e) {
         assert_bytes(t->arguments, e->arguments);
         assert_bytes(t->options, e->options);
         require(t->state == e->state);
-        require(t->attempt == e->attempt);
+        require(t->attempt - t->n_unsure == e->attempt);
+        require(t->n_unsure == 0 || !t->worker || t->state == TASK_PENDING ||
+                t->state == TASK_SCHEDULED || t->state == TASK_RETRYING);
+        require(t->cancel_asked == e->cancel_asked);
         require(t->crashes == e->crashes);
         require(!t->worker == !e->worker && (!t->worker || streq(t->worker, e->worker)));
         require(t->started_usec == e->started_usec);
@@ -135,11 +139,11 @@ static int load_task(const StoreTask *t, void *userdata) {
         StoreTask e;
 
         require(t->sequence < TASKS_MAX);
-        e = example_task(t->sequence, t->attempt);
+        e = example_task(t->sequence, t->attempt - t->n_unsure);
         assert_task(t, &e);
         assert_order(l, t);
         require(l->snapshot->versions[t->sequence] == -1);
-        l->snapshot->versions[t->sequence] = (int32_t) t->attempt;
+        l->snapshot->versions[t->sequence] = (int32_t) (t->attempt - t->n_unsure);
         return 0;
 }
 

@@ -51,9 +51,12 @@ struct Controld {
         PeerList dirty; /* peers with results to be pushed at the end of this turn */
         Held held;
         Store *store;
+        uint64_t lease_ticket; /* of the store: none is given before this is safe */
         Ledger ledger;
         LedgerEntry *backup; /* who asked for the one that is being written; or NULL */
         bool disk_full_logged;
+        uint64_t disk_full_logged_usec; /* CLOCK_MONOTONIC; 0: never */
+        uint64_t made_room_ticket; /* when it is safe, results that left the store last time have */
         LocalWorker *local;
         sd_event_source *probe, *tick, *turn_end, *grace;
         Counters counters;

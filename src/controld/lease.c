@@ -11,6 +11,7 @@ void lease_adopt(Controld *c, Worker *w, Task *t) {
         assert(!t->worker);
         task_set_state(&c->tasks, t, TASK_ASSIGNED);
         t->worker = w;
+        t->may_be_held = false;
         TAILQ_INSERT_TAIL(&w->leases, t, link);
         w->n_leased++;
 }
@@ -61,18 +62,22 @@ static int end_quietly(Controld *c, Task *t, const TaskEnd *end) {
 static int queue_again(Controld *c, Task *t) {
         t->started_usec = 0;
         task_set_state(&c->tasks, t, TASK_QUEUED);
-        queue_reinsert(&c->queue, t);
+        ledger_return(&c->ledger, t);
         c->counters.requeued++;
         return persist_change(c, t);
 }
 
+int lease_end_cancelled(Controld *c, Task *t) {
+        static const char text[] = "cancelled";
+        const TaskEnd end = { .state = TASK_CANCELLED,
+                              .error = { (char *) text, sizeof(text) - 1 } };
+
+        return end_quietly(c, t, &end);
+}
+
 void lease_return(Controld *c, Task *t) {
         if (t->cancel_asked) {
-                static const char text[] = "cancelled";
-                TaskEnd end = { .state = TASK_CANCELLED,
-                                .error = { (char *) text, sizeof(text) - 1 } };
-
-                if (end_quietly(c, t, &end) >= 0)
+                if (lease_end_cancelled(c, t) >= 0)
                         return;
                 log_oom();
         }
@@ -107,7 +112,8 @@ int task_end(Controld *c, Task *t, const TaskEnd *end) {
                 return r;
         if (end->started_usec > 0)
                 t->started_usec = end->started_usec;
-        t->completed_usec = now_usec(CLOCK_REALTIME);
+        /* The clock may have been set back since; nothing ends before it began. */
+        t->completed_usec = MAX(now_usec(CLOCK_REALTIME), MAX(t->started_usec, t->created_usec));
         t->end_state = (uint8_t) end->state;
         r = persist_end(c, t);
         if (r < 0) {
@@ -120,7 +126,9 @@ int task_end(Controld *c, Task *t, const TaskEnd *end) {
         if (t->worker) {
                 t->worker->n_done++;
                 take_from_worker(t);
-        } else if (t->state == TASK_QUEUED)
+        } else if (t->is_returning)
+                ledger_drop_return(&c->ledger, t);
+        else if (t->state == TASK_QUEUED)
                 queue_remove(&c->queue, t);
         task_drop_unique(&c->tasks, t);
         t->is_ending = true;

@@ -9,16 +9,20 @@
 /* A queued task, taken from its queue, goes to the worker; it is sent at the end of the turn. */
 void lease_grant(Controld *c, Worker *w, Task *t);
 
-/* After a restart: the worker held this queued task, which stands in no queue, with the attempt it has. */
+/* After a restart: the worker holds this queued task, which stands in no queue, with the attempt it has. */
 void lease_adopt(Controld *c, Worker *w, Task *t);
 
 /* The task if this very lease stands, else NULL. */
 Task *lease_find(Controld *c, const Worker *w, const TaskId *id, uint64_t attempt);
 
-/* Queues the task again, at its old place; one that is being cancelled ends instead. Its attempt number is
- * never given again, so that nothing that was said of the old lease can be taken for the next one. */
+/* Queues the task again, at its old place, as soon as that is safe; one that is being cancelled ends instead. Its
+ * attempt number is never given again, so that nothing that was said of the old lease can be taken for the next
+ * one. */
 void lease_return(Controld *c, Task *t);
 void lease_return_all(Controld *c, Worker *w);
+
+/* Ends a task that was to be stopped, and that its worker will not end. -ENOMEM: nothing was changed. */
+int lease_end_cancelled(Controld *c, Task *t);
 
 typedef struct TaskEnd {
         TaskState state;

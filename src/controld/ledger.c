@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "ledger.h"
+#include <stdio.h>
+
 #include "controld.h"
 #include "lease.h"
+#include "ledger.h"
 #include "log.h"
 #include "ops.h"
 #include "persist.h"
@@ -15,7 +17,7 @@ typedef struct LedgerTask {
         TaskId id;
         uint64_t sequence;
         bool is_own;       /* what takes effect is that this task is new, or that it ends */
-        bool was_pending;  /* its submit may yet be left out */
+        uint8_t state;     /* TaskState: pending ones may yet be left out */
         uint8_t end_state; /* TaskState: with LEDGER_CANCEL, how it ends */
 } LedgerTask;
 
@@ -23,8 +25,9 @@ struct LedgerEntry {
         TAILQ_ENTRY(LedgerEntry) link;
         uint64_t ticket; /* OPEN: of the open batch */
         LedgerKind kind;
-        bool wait;  /* a submit whose results are to be pushed */
-        Peer *peer; /* whom to answer; kept by n_pending */
+        bool wait;      /* a submit whose results are to be pushed */
+        size_t n_known; /* of a refused submit: how many of its tasks were taken before */
+        Peer *peer;     /* whom to answer; kept by n_pending */
         size_t correlation_size;
         uint8_t correlation[WIRE_CORRELATION_MAX];
         size_t n;
@@ -33,6 +36,7 @@ struct LedgerEntry {
 
 void ledger_init(Ledger *l) {
         TAILQ_INIT(&l->entries);
+        TAILQ_INIT(&l->returning);
 }
 
 bool ledger_is_empty(const Ledger *l) {
@@ -56,6 +60,30 @@ void ledger_done(Ledger *l) {
 
         while ((e = TAILQ_FIRST(&l->entries)))
                 ledger_undo(l, e);
+        TAILQ_INIT(&l->returning);
+}
+
+bool ledger_is_awaited(const Ledger *l) {
+        const LedgerEntry *e;
+
+        TAILQ_FOREACH_REVERSE(e, &l->entries, LedgerEntries, link) {
+                if (e->ticket != OPEN)
+                        break;
+                if (e->peer)
+                        return true;
+        }
+        return false;
+}
+
+void ledger_return(Ledger *l, Task *t) {
+        t->is_returning = true;
+        t->return_ticket = OPEN;
+        TAILQ_INSERT_TAIL(&l->returning, t, link);
+}
+
+void ledger_drop_return(Ledger *l, Task *t) {
+        TAILQ_REMOVE(&l->returning, t, link);
+        t->is_returning = false;
 }
 
 int ledger_add(Ledger *l, LedgerKind kind, const Request *r, size_t n, LedgerEntry **ret) {
@@ -97,19 +125,25 @@ void ledger_note(LedgerEntry *e, const Task *t, bool is_own) {
                 .id = t->id,
                 .sequence = t->sequence,
                 .is_own = is_own,
-                .was_pending = t->state == TASK_PENDING,
+                .state = t->state,
                 .end_state = t->end_state,
         };
 }
 
 void ledger_close(Ledger *l, uint64_t ticket) {
         LedgerEntry *e;
+        Task *t;
 
         TAILQ_FOREACH_REVERSE(e, &l->entries, LedgerEntries, link) {
                 if (e->ticket != OPEN)
                         break;
                 e->ticket =
                         ticket; /* 0: nothing was ever told to the store, nor is in this batch */
+        }
+        TAILQ_FOREACH_REVERSE(t, &l->returning, TaskList, link) {
+                if (t->return_ticket != OPEN)
+                        break;
+                t->return_ticket = ticket;
         }
 }
 
@@ -128,29 +162,40 @@ static void answer(Controld *c, LedgerEntry *e) {
                 (void) peer_send(e->peer, &c->out);
 }
 
-/* The submit was left out: its tasks vanish as if they had never come, also from the store if it has them. */
-static void drop_submit(Controld *c, LedgerEntry *e) {
-        struct iovec id = correlation(e);
+/* The submit is refused: its tasks vanish as if they had never come, also from the store if it has them. Returns how
+ * many those are at most. */
+static size_t drop_tasks(Controld *c, LedgerEntry *e) {
+        size_t n_stored = 0;
 
         for (size_t i = 0; i < e->n; i++) {
                 Task *t = find(c, &e->tasks[i]);
 
                 if (!t || !e->tasks[i].is_own)
                         continue;
+                n_stored += !t->in_memory;
                 persist_forget(c, t);
                 waiters_drop(t, &c->dirty);
                 task_free(&c->tasks, t);
         }
-        wire_put_refusal(
-                &c->out, &id, WIRE_ERROR_NO_SPACE,
-                "the store is full (MaxStoreBytes=, or the disk): nothing of this was taken, try again "
-                "later");
+        for (size_t i = 0; i < e->n; i++)
+                e->n_known += find(c, &e->tasks[i]) != NULL;
+        return n_stored;
+}
+
+static void refuse_submit(Controld *c, LedgerEntry *e) {
+        struct iovec id = correlation(e);
+        char text[200], rest[SUBMIT_REST_MAX];
+
+        (void) snprintf(text, sizeof(text),
+                        "the store is full (MaxStoreBytes=, or the disk): %s, try again later",
+                        op_submit_rest(e->n_known, rest));
+        wire_put_refusal(&c->out, &id, WIRE_ERROR_NO_SPACE, text);
         answer(c, e);
 }
 
 /* One that was safe before can be gone, too, but only because it was purged or is expired. */
 static bool is_left_out(const Controld *c, const LedgerTask *l) {
-        return l->was_pending && !find(c, l);
+        return l->state == TASK_PENDING && !find(c, l);
 }
 
 static bool names_left_out(const Controld *c, const LedgerEntry *e) {
@@ -176,14 +221,27 @@ static void wait_for_known(Controld *c, LedgerEntry *e) {
         }
 }
 
-static void settle_submit(Controld *c, LedgerEntry *e) {
+/* A submit may name a task whose own submit was left out meanwhile. Then it is refused as a whole; but what of it
+ * is in the store would come back after a crash, so it must have left before that is said. Returns false if the
+ * entry now waits for that. */
+static bool settle_left_out(Controld *c, LedgerEntry *e) {
+        if (drop_tasks(c, e) == 0) {
+                refuse_submit(c, e);
+                return true;
+        }
+        TAILQ_REMOVE(&c->ledger.entries, e, link);
+        e->kind = LEDGER_REFUSED;
+        e->ticket = OPEN;
+        TAILQ_INSERT_TAIL(&c->ledger.entries, e, link);
+        return false;
+}
+
+/* Returns false if the entry is not done with yet. */
+static bool settle_submit(Controld *c, LedgerEntry *e) {
         struct iovec id = correlation(e);
 
-        /* A resend may name a task whose own submit was left out meanwhile. */
-        if (names_left_out(c, e)) {
-                drop_submit(c, e);
-                return;
-        }
+        if (names_left_out(c, e))
+                return settle_left_out(c, e);
         wire_begin(&c->out, WIRE_ACCEPTED, &id);
         for (size_t i = 0; i < e->n; i++) {
                 wire_put_task_id(&c->out, &e->tasks[i].id);
@@ -192,6 +250,7 @@ static void settle_submit(Controld *c, LedgerEntry *e) {
         }
         answer(c, e);
         wait_for_known(c, e);
+        return true;
 }
 
 /* If it had ended before, it may have been tried again or purged meanwhile: what is told is the end that it had,
@@ -217,6 +276,17 @@ static void settle_cancel(Controld *c, LedgerEntry *e) {
         answer(c, e);
 }
 
+static void settle_stop(Controld *c, LedgerEntry *e) {
+        const LedgerTask *l = &e->tasks[0];
+        struct iovec id = correlation(e);
+
+        wire_begin(&c->out, WIRE_CANCELLED, &id);
+        wire_put_task_id(&c->out, &l->id);
+        wire_put_string(&c->out, wire_cancel_to_string(WIRE_CANCEL_STOPPING));
+        wire_put_string(&c->out, task_state_to_string(l->state));
+        answer(c, e);
+}
+
 static void settle_end(Controld *c, LedgerEntry *e) {
         struct iovec id = correlation(e);
 
@@ -230,16 +300,33 @@ static void settle_end(Controld *c, LedgerEntry *e) {
         answer(c, e);
 }
 
+static void settle_returns(Controld *c, uint64_t ticket) {
+        Task *t;
+
+        while ((t = TAILQ_FIRST(&c->ledger.returning)) && t->return_ticket <= ticket) {
+                ledger_drop_return(&c->ledger, t);
+                queue_reinsert(&c->queue, t);
+        }
+}
+
 void ledger_settle(Controld *c, uint64_t ticket) {
         LedgerEntry *e;
 
         while ((e = TAILQ_FIRST(&c->ledger.entries)) && e->ticket <= ticket) {
+                bool is_done = true;
+
                 switch (e->kind) {
                 case LEDGER_SUBMIT:
-                        settle_submit(c, e);
+                        is_done = settle_submit(c, e);
+                        break;
+                case LEDGER_REFUSED:
+                        refuse_submit(c, e);
                         break;
                 case LEDGER_CANCEL:
                         settle_cancel(c, e);
+                        break;
+                case LEDGER_STOP:
+                        settle_stop(c, e);
                         break;
                 case LEDGER_END:
                 case LEDGER_QUIET:
@@ -247,8 +334,10 @@ void ledger_settle(Controld *c, uint64_t ticket) {
                         settle_end(c, e);
                         break;
                 }
-                ledger_undo(&c->ledger, e);
+                if (is_done)
+                        ledger_undo(&c->ledger, e);
         }
+        settle_returns(c, ticket);
 }
 
 void ledger_refuse_submits(Controld *c, uint64_t ticket) {
@@ -260,7 +349,8 @@ void ledger_refuse_submits(Controld *c, uint64_t ticket) {
                         break;
                 if (e->ticket != ticket || e->kind != LEDGER_SUBMIT)
                         continue;
-                drop_submit(c, e);
+                (void) drop_tasks(c, e); /* the store has none of them */
+                refuse_submit(c, e);
                 ledger_undo(&c->ledger, e);
         }
 }

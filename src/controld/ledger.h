@@ -10,15 +10,18 @@ typedef struct LedgerEntry LedgerEntry;
 
 typedef struct Ledger {
         TAILQ_HEAD(LedgerEntries, LedgerEntry)
-        entries; /* by ticket; those of the open batch last */
+        entries;            /* by ticket; those of the open batch last */
+        TaskList returning; /* the same */
 } Ledger;
 
 typedef enum LedgerKind {
         LEDGER_SUBMIT, /* new tasks enter the queue; ACCEPTED, or a refusal when there was no space */
         LEDGER_END,    /* ended tasks become results; ACK to the worker that told */
-        LEDGER_CANCEL, /* the same; CANCELLED to the client */
-        LEDGER_QUIET,  /* an end that nobody asked for */
-        LEDGER_DONE,   /* something else was done; ACK */
+        LEDGER_CANCEL,  /* the same; CANCELLED to the client */
+        LEDGER_STOP,    /* a running task is to be stopped; CANCELLED to the client */
+        LEDGER_QUIET,   /* an end that nobody asked for */
+        LEDGER_DONE,    /* something else was done; ACK */
+        LEDGER_REFUSED, /* a submit of which the store has a part is undone; the refusal */
 } LedgerKind;
 
 void ledger_init(Ledger *l);
@@ -35,6 +38,15 @@ void ledger_note(LedgerEntry *e, const Task *t, bool is_own);
 void ledger_silence(LedgerEntry *e);
 /* Takes an entry of the open batch back. */
 void ledger_undo(Ledger *l, LedgerEntry *e);
+
+/* The task, of which the store was told just now that it is queued again, enters its queue when that is safe: so the
+ * store knows of all leases that a task had before it is given the next one. */
+void ledger_return(Ledger *l, Task *t);
+/* It does not. */
+void ledger_drop_return(Ledger *l, Task *t);
+
+/* Whether somebody waits for an answer that depends on the open batch. */
+bool ledger_is_awaited(const Ledger *l);
 
 /* An answer that waits for something else than a batch: stands in no list, is given by ledger_answer() (ACK, or
  * ERROR bad-argument with the reason) or dropped, both of which free it. ledger_drop() returns NULL. */

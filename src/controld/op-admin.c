@@ -13,6 +13,11 @@ static bool may_retry(const Task *t) {
         return t->state == TASK_FAILURE || t->state == TASK_DEAD;
 }
 
+/* One that has not ended is queued again already, so that a request that is sent again is answered as it was. */
+static bool may_name_for_retry(const Task *t) {
+        return may_retry(t) || (!task_state_is_terminal(t->state) && t->state != TASK_PENDING);
+}
+
 /* Returns 1 if every task named is there and `fits`, or refuses and returns 0: all or none. */
 static int check(Controld *c, const Request *r, bool (*fits)(const Task *t),
                  const char *requirement) {
@@ -45,13 +50,15 @@ static int claim_unique_keys(Controld *c, const WireMessage *m) {
                 TaskId id = wire_get_task_id(&wire_group(m, n)[0]);
                 Task *t = task_find(&c->tasks, &id);
 
-                if (!t->unique) /* it may be named twice */
+                if (may_retry(t) && !t->unique) /* it may be named twice */
                         k = submit_options_claim_unique(&c->tasks, t);
         }
         for (; k < 0 && n > 0; n--) {
                 TaskId id = wire_get_task_id(&wire_group(m, n - 1)[0]);
+                Task *t = task_find(&c->tasks, &id);
 
-                task_drop_unique(&c->tasks, task_find(&c->tasks, &id));
+                if (may_retry(t))
+                        task_drop_unique(&c->tasks, t);
         }
         return k;
 }
@@ -62,7 +69,8 @@ int op_retry(Controld *c, const Request *r) {
         LedgerEntry *e;
         int k;
 
-        if (check(c, r, may_retry, "only those that failed or are dead can be tried again") <= 0)
+        if (check(c, r, may_name_for_retry,
+                  "only those that failed or are dead can be tried again") <= 0)
                 return 0;
         if (ledger_add(&c->ledger, LEDGER_DONE, r, 0, &e) < 0)
                 return request_refuse(r, WIRE_ERROR_INTERNAL, "out of memory: nothing was done");
@@ -80,7 +88,7 @@ int op_retry(Controld *c, const Request *r) {
                 TaskId id = wire_get_task_id(&wire_group(m, i)[0]);
                 Task *t = task_find(&c->tasks, &id);
 
-                if (may_retry(t) && task_retry(c, t) < 0) /* it may be named twice */
+                if (may_retry(t) && task_retry(c, t) < 0)
                         k = -ENOMEM;
         }
         if (k < 0) /* tried again in this life of the daemon at least; not promised for more */

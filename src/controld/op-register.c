@@ -12,7 +12,6 @@
 #include "worker-care.h"
 
 #define DESCRIPTION_MAX 1024U /* bytes */
-#define CLAIM_AHEAD_MAX 100U  /* attempts that the store can have missed */
 
 /* A task type as the worker names it; both borrowed from info, the description may be NULL. */
 typedef struct Offer {
@@ -224,10 +223,10 @@ static void revoke_again(Controld *c, Worker *w) {
 }
 
 /* A lease that a coordinator before us gave in its last moment, too late for the store to learn of it. Nobody else
- * has been given the task since, so the worker may go on. */
+ * has been given the task since, so the worker may go on. An older one than the last that can have been given does
+ * not count any more, as somebody may have that one. */
 static bool may_claim(const Task *t, uint64_t attempt) {
-        return t->state == TASK_QUEUED && !t->is_ending && attempt > t->attempt &&
-               attempt - t->attempt <= CLAIM_AHEAD_MAX;
+        return t->state == TASK_QUEUED && !t->is_ending && t->may_be_held && attempt == t->attempt;
 }
 
 static Task *find_held(Controld *c, Worker *w, const TaskId *id, uint64_t attempt) {
@@ -236,16 +235,31 @@ static Task *find_held(Controld *c, Worker *w, const TaskId *id, uint64_t attemp
         if (!t || !may_claim(t, attempt))
                 return lease_find(c, w, id, attempt);
         queue_remove(&c->queue, t);
-        t->attempt = (uint32_t) attempt;
         lease_adopt(c, w, t);
         (void) persist_change(c, t);
         return t;
+}
+
+/* What a worker has done for such leases, be it a result that comes too late, is not taken. */
+static void log_void(Controld *c, const Worker *w, size_t n, const TaskId *first) {
+        char text[TASK_ID_TEXT_LENGTH + 1];
+
+        task_id_to_text(first, text);
+        log_event(
+                LOG_NOTICE, 0,
+                LOG_FIELDS(.message_id = MESSAGE_RESULT_REFUSED, .task_id = text,
+                           .worker_id = w->id),
+                "Subworker %s comes back with %zu task%s that it does not hold any more, the first "
+                "is %s; their results are not taken.",
+                w->id, n, n == 1 ? "" : "s", text);
 }
 
 /* Leases that both sides know go on; those only we know were lost on the way and are queued again; those only
  * the worker knows are named in the answer, and it drops them. */
 static void reconcile(Controld *c, const Request *r, Worker *w, bool same_connection) {
         const WireMessage *m = &r->message;
+        TaskId first = {};
+        size_t n_void = 0;
         Task *t, *previous;
 
         for (size_t i = 0; i < m->n_groups; i++) {
@@ -258,8 +272,12 @@ static void reconcile(Controld *c, const Request *r, Worker *w, bool same_connec
                 else {
                         wire_put(&c->out, g[0].iov_base, g[0].iov_len);
                         wire_put(&c->out, g[1].iov_base, g[1].iov_len);
+                        if (n_void++ == 0)
+                                first = id;
                 }
         }
+        if (n_void > 0)
+                log_void(c, w, n_void, &first);
         for (t = TAILQ_LAST(&w->leases, TaskList); t; t = previous) {
                 previous = TAILQ_PREV(t, TaskList, link);
                 if (!t->is_held && !same_connection)

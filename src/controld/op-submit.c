@@ -57,13 +57,69 @@ static int refuse_type(Controld *c, const Request *r, const struct iovec *name) 
                               (int) name->iov_len, (const char *) name->iov_base, known);
 }
 
+/* Finds the task that this key made. A key that is a UUID is the task's id itself, so that it needs no index;
+ * clients that make keys by the million use such ones. */
+static Task *find_by_key(const Controld *c, const struct iovec *key, TaskId *ret_id,
+                         bool *ret_is_id) {
+        *ret_is_id = task_id_from_text(key->iov_base, key->iov_len, ret_id) >= 0;
+        if (*ret_is_id)
+                return task_find(&c->tasks, ret_id);
+        return key->iov_len > 0 ? task_find_by_key(&c->tasks, key->iov_base, key->iov_len) : NULL;
+}
+
+/* Whether the submit only names a task, which takes no room. */
+static bool is_known(const Controld *c, const struct iovec *g) {
+        SubmitOptions options;
+        char error[160];
+        TaskId id;
+        bool is_id;
+
+        if (find_by_key(c, &g[FIELD_KEY], &id, &is_id))
+                return true;
+        return submit_options_parse(&g[FIELD_OPTIONS], &options, error) >= 0 &&
+               options.unique_size > 0 && options.unique_returns &&
+               task_find_by_unique(&c->tasks, options.unique, options.unique_size);
+}
+
+/* What of a submit is new. */
+typedef struct Amount {
+        size_t n, n_known;
+        uint64_t bytes; /* of the new ones */
+} Amount;
+
+/* Without `known_count` all counts as new. */
+static Amount measure(const Controld *c, const WireMessage *m, bool known_count) {
+        Amount a = {};
+
+        for (size_t i = 0; i < m->n_groups; i++) {
+                const struct iovec *g = wire_group(m, i);
+
+                if (known_count && is_known(c, g)) {
+                        a.n_known++;
+                        continue;
+                }
+                a.n++;
+                a.bytes += g[FIELD_ARGUMENTS].iov_len;
+        }
+        return a;
+}
+
+const char *op_submit_rest(size_t n_known, char ret[static SUBMIT_REST_MAX]) {
+        if (n_known == 0)
+                return "nothing of this was taken";
+        (void) snprintf(ret, 96,
+                        "%zu of these tasks are known already, none of the others was taken",
+                        n_known);
+        return ret;
+}
+
 /* Returns 1 if the task is fine, 0 if the request was refused or held. */
 static int check_task(Controld *c, const Request *r, const struct iovec *g) {
         SubmitOptions options;
         char error[160];
         int k;
 
-        if (g[FIELD_ARGUMENTS].iov_len > c->settings->max_payload_bytes)
+        if (g[FIELD_ARGUMENTS].iov_len > c->settings->max_payload_bytes && !is_known(c, g))
                 return request_refuse(r, WIRE_ERROR_TOO_LARGE,
                                       "the arguments have %zu bytes; at most %" PRIu64
                                       " are taken (MaxPayloadBytes=)",
@@ -89,35 +145,68 @@ static int check_task(Controld *c, const Request *r, const struct iovec *g) {
         return 1;
 }
 
+/* Why there is no room for that; _WIRE_ERROR_INVALID: there is. */
+static WireError find_lack(const Controld *c, const Amount *a, char *ret, size_t size) {
+        const Settings *s = c->settings;
+
+        if (store_backlog_bytes(c->store) > BACKLOG_BYTES_MAX) {
+                (void) snprintf(ret, size,
+                                "the disk of the coordinator is too slow for what comes");
+                return WIRE_ERROR_QUEUE_FULL;
+        }
+        if (store_is_full(c->store)) {
+                (void) snprintf(ret, size, "the store is full (MaxStoreBytes=, or the disk)");
+                return WIRE_ERROR_NO_SPACE;
+        }
+        if (n_unfinished(c) + a->n > s->max_queued_tasks) {
+                (void) snprintf(ret, size,
+                                "%" PRIu64 " tasks wait or run already; at most %" PRIu64
+                                " are taken (MaxQueuedTasks=)",
+                                n_unfinished(c), s->max_queued_tasks);
+                return WIRE_ERROR_QUEUE_FULL;
+        }
+        if (c->tasks.payload_bytes + a->bytes > s->max_total_bytes) {
+                (void) snprintf(ret, size,
+                                "the tasks hold %" PRIu64 " bytes already; at most %" PRIu64
+                                " are taken (MaxTotalBytes=)",
+                                c->tasks.payload_bytes, s->max_total_bytes);
+                return WIRE_ERROR_QUEUE_FULL;
+        }
+        return _WIRE_ERROR_INVALID;
+}
+
+/* Tasks that were taken before need no room: a client that sends them again learns so that they were. They are
+ * looked for only if there is none for all. */
+static int check_room(Controld *c, const Request *r) {
+        Amount a = measure(c, &r->message, false);
+        char why[200], rest[SUBMIT_REST_MAX];
+        WireError error;
+
+        if (find_lack(c, &a, why, sizeof(why)) == _WIRE_ERROR_INVALID)
+                return 1;
+        a = measure(c, &r->message, true);
+        if (a.n == 0)
+                return 1;
+        error = find_lack(c, &a, why, sizeof(why));
+        if (error == _WIRE_ERROR_INVALID)
+                return 1;
+        if (error == WIRE_ERROR_NO_SPACE)
+                persist_no_space(c);
+        return request_refuse(r, error, "%s: %s, try again later", why,
+                              op_submit_rest(a.n_known, rest));
+}
+
 static int check(Controld *c, const Request *r) {
         const WireMessage *m = &r->message;
         uint32_t n_waiters;
-        uint64_t bytes = 0;
         Peer *p;
         int k;
 
         if (c->stopping)
                 return request_refuse(r, WIRE_ERROR_STOPPING, "the coordinator is shutting down");
-        if (store_backlog_bytes(c->store) > BACKLOG_BYTES_MAX)
-                return request_refuse(
-                        r, WIRE_ERROR_QUEUE_FULL,
-                        "the disk of the coordinator is too slow for what comes: try again later");
-        if (store_is_full(c->store))
-                return request_refuse(
-                        r, WIRE_ERROR_NO_SPACE,
-                        "the store is full (MaxStoreBytes=, or the disk): try again later");
-        if (n_unfinished(c) + m->n_groups > c->settings->max_queued_tasks)
-                return request_refuse(r, WIRE_ERROR_QUEUE_FULL,
-                                      "%" PRIu64 " tasks wait or run already; at most %" PRIu64
-                                      " are taken (MaxQueuedTasks=)",
-                                      n_unfinished(c), c->settings->max_queued_tasks);
-        for (size_t i = 0; i < m->n_groups; i++)
-                bytes += wire_group(m, i)[FIELD_ARGUMENTS].iov_len;
-        if (c->tasks.payload_bytes + bytes > c->settings->max_total_bytes)
-                return request_refuse(r, WIRE_ERROR_QUEUE_FULL,
-                                      "the tasks hold %" PRIu64 " bytes already; at most %" PRIu64
-                                      " are taken (MaxTotalBytes=)",
-                                      c->tasks.payload_bytes, c->settings->max_total_bytes);
+        k = check_room(c, r);
+        if (k <= 0)
+                return k;
         if (wire_get_mode_is_wait(&m->fields[0])) {
                 p = endpoint_find_peer(r->endpoint, &r->routing);
                 n_waiters = p ? p->n_waiters : 0;
@@ -134,15 +223,6 @@ static int check(Controld *c, const Request *r) {
                         return k;
         }
         return 1;
-}
-
-/* Finds the task that this key made. A key that is a UUID is the task's id itself, so that it needs no index;
- * clients that make keys by the million use such ones. */
-static Task *find_by_key(Controld *c, const struct iovec *key, TaskId *ret_id, bool *ret_is_id) {
-        *ret_is_id = task_id_from_text(key->iov_base, key->iov_len, ret_id) >= 0;
-        if (*ret_is_id)
-                return task_find(&c->tasks, ret_id);
-        return key->iov_len > 0 ? task_find_by_key(&c->tasks, key->iov_base, key->iov_len) : NULL;
 }
 
 static int make_task(Controld *c, const struct iovec *g, TaskSpec *spec, bool has_id,
@@ -211,6 +291,14 @@ typedef struct Batch {
         size_t n;
 } Batch;
 
+/* All of it was taken, and is safe: there is nothing to wait for. */
+static bool batch_is_settled(const Batch *b) {
+        for (size_t i = 0; i < b->n; i++)
+                if (b->is_new[i] || b->tasks[i]->state == TASK_PENDING)
+                        return false;
+        return true;
+}
+
 static void batch_undo(Controld *c, Batch *b) {
         for (size_t i = b->n; i > 0; i--) {
                 if (!b->is_new[i - 1])
@@ -226,9 +314,6 @@ static int batch_make(Controld *c, const Request *r, Batch *b) {
         int k;
 
         b->n = 0;
-        /* A result past its time is gone, even if the clean-up did not come by yet; not later than here, as
-         * the batch may name a task twice. */
-        (void) results_expire(&c->results, &c->tasks, &c->dirty);
         if (wire_get_mode_is_wait(&m->fields[0])) {
                 k = endpoint_peer(r->endpoint, &r->routing, &p);
                 if (k < 0)
@@ -267,34 +352,60 @@ static int batch_append(Controld *c, const Request *r, const Batch *b) {
         return k;
 }
 
+/* The answer comes before the results. */
+static int answer_known(Controld *c, const Request *r, const Batch *b) {
+        Peer *p = NULL;
+        int k;
+
+        wire_begin(&c->out, WIRE_ACCEPTED, &r->message.correlation);
+        for (size_t i = 0; i < b->n; i++)
+                wire_put_task_id(&c->out, &b->tasks[i]->id);
+        k = request_reply(r);
+        if (k < 0 || !wire_get_mode_is_wait(&r->message.fields[0]))
+                return k;
+        p = endpoint_find_peer(r->endpoint, &r->routing); /* made by batch_make() */
+        for (size_t i = 0; p && i < b->n; i++)
+                if (peer_wait(p, b->tasks[i], &c->dirty) < 0) {
+                        log_oom();
+                        break;
+                }
+        return 0;
+}
+
+static int refuse_batch(Controld *c, const Request *r, Batch *b, int error) {
+        size_t n_known = measure(c, &r->message, true).n_known;
+        char rest[SUBMIT_REST_MAX];
+
+        if (error == -EEXIST)
+                return request_refuse(
+                        r, WIRE_ERROR_EXISTS,
+                        "a task with the unique key of task %zu of this submit has not ended yet: %s",
+                        b->n + 1, op_submit_rest(n_known, rest));
+        if (error == -ENOBUFS)
+                return request_refuse(r, WIRE_ERROR_QUEUE_FULL,
+                                      "too many clients wait already: try again later");
+        log_error_errno(error, "Could not take a submit, refusing it: %m");
+        return request_refuse(r, WIRE_ERROR_INTERNAL, "out of memory: %s",
+                              op_submit_rest(n_known, rest));
+}
+
 int op_submit(Controld *c, const Request *r) {
         Batch b; /* large: not cleared, `n` says what is set */
         int k;
 
+        /* A result past its time is gone, even if the clean-up did not come by yet; not later than here, as
+         * the batch may name a task twice. */
+        (void) results_expire(&c->results, &c->tasks, &c->dirty);
         k = check(c, r);
         if (k <= 0)
                 return k;
         k = batch_make(c, r, &b);
+        if (k >= 0 && batch_is_settled(&b))
+                return answer_known(c, r, &b);
         if (k >= 0)
                 k = batch_append(c, r, &b);
-        if (k == -EEXIST) {
-                batch_undo(c, &b);
-                return request_refuse(
-                        r, WIRE_ERROR_EXISTS,
-                        "a task with the unique key of task %zu of this submit has not ended yet: "
-                        "nothing of this was taken",
-                        b.n + 1);
-        }
-        if (k == -ENOBUFS) {
-                batch_undo(c, &b);
-                return request_refuse(r, WIRE_ERROR_QUEUE_FULL,
-                                      "too many clients wait already: try again later");
-        }
-        if (k < 0) {
-                log_error_errno(k, "Could not take a submit, refusing it: %m");
-                batch_undo(c, &b);
-                return request_refuse(r, WIRE_ERROR_INTERNAL,
-                                      "out of memory: nothing of this was taken");
-        }
-        return 0;
+        if (k >= 0)
+                return 0;
+        batch_undo(c, &b);
+        return refuse_batch(c, r, &b, k);
 }

@@ -14,6 +14,7 @@
 #include "worker-care.h"
 
 #define CRASHES_MAX      3U
+#define REASON_MAX       200U /* bytes of it that are logged */
 #define PROBE_DELAY_USEC (100 * USEC_PER_MSEC)
 
 /* The sender as a registered worker; else refuses and returns NULL. */
@@ -190,6 +191,19 @@ int op_done(Controld *c, const Request *r) {
         return 0;
 }
 
+static void log_release(const Worker *w, const Task *t, const struct iovec *reason) {
+        char id[TASK_ID_TEXT_LENGTH + 1];
+
+        if (log_get_max_level() < LOG_DEBUG)
+                return;
+        task_id_to_text(&t->id, id);
+        log_event(LOG_DEBUG, 0,
+                  LOG_FIELDS(.task_id = id, .task_name = t->type->name, .worker_id = w->id),
+                  "Subworker %s hands back task %s (%s, attempt %" PRIu32 "): %.*s", w->id, id,
+                  t->type->name, t->attempt, (int) MIN(reason->iov_len, (size_t) REASON_MAX),
+                  (const char *) reason->iov_base);
+}
+
 int op_release(Controld *c, const Request *r) {
         Worker *w = sender(r);
 
@@ -198,8 +212,10 @@ int op_release(Controld *c, const Request *r) {
                 TaskId id = wire_get_task_id(&g[0]);
                 Task *t = lease_find(c, w, &id, wire_get_number(&g[1]));
 
-                if (t)
-                        lease_return(c, t);
+                if (!t)
+                        continue;
+                log_release(w, t, &r->message.fields[0]);
+                lease_return(c, t);
         }
         return w ? acknowledge(c, r) : 0;
 }

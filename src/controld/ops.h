@@ -26,6 +26,10 @@ void op_wait_tell_unknown(Controld *c, const Task *t);
 /* Sends every result that somebody waits for. */
 void op_wait_flush(Controld *c);
 
+/* What became of the tasks of a submit that is refused though so many of them were taken before: for the text. */
+#define SUBMIT_REST_MAX 96
+const char *op_submit_rest(size_t n_known, char ret[static SUBMIT_REST_MAX]);
+
 /* op-cancel.c */
 int op_cancel(Controld *c, const Request *r);
 
@@ -37,7 +41,7 @@ int op_backup(Controld *c, const Request *r);
 /* op-query.c, op-list.c: tasks */
 int op_status(Controld *c, const Request *r);
 int op_list(Controld *c, const Request *r);
-/* The document that STATUS and LIST give of a task; NULL when out of memory. */
+/* The document that LIST gives of a task, and STATUS with more; NULL when out of memory. */
 struct json_object *task_to_json(const Task *t);
 int op_queues(Controld *c, const Request *r);
 

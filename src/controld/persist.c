@@ -7,8 +7,10 @@
 #include "message-ids.h"
 #include "persist.h"
 #include "recover.h"
+#include "time-util.h"
 
-#define RESERVE_MAX (64U * 1024U * 1024U)
+#define RESERVE_MAX    (64U * 1024U * 1024U)
+#define LOG_EVERY_USEC USEC_PER_MINUTE
 
 static StoreTask store_task(const Task *t) {
         return (StoreTask){
@@ -23,6 +25,7 @@ static StoreTask store_task(const Task *t) {
                 .state = t->state == TASK_PENDING ? TASK_QUEUED : t->state,
                 .attempt = t->attempt,
                 .crashes = t->crashes,
+                .cancel_asked = t->cancel_asked,
                 .worker = t->worker ? t->worker->id : NULL,
                 .started_usec = t->started_usec,
         };
@@ -57,6 +60,19 @@ int persist_end(Controld *c, const Task *t) {
         return store_update(c->store, &end);
 }
 
+static int update(Controld *c, const Task *t) {
+        StoreTask task;
+
+        if (t->in_memory)
+                return 0;
+        task = store_task(t);
+        return store_update(c->store, &task);
+}
+
+int persist_cancel(Controld *c, const Task *t) {
+        return update(c, t);
+}
+
 static int note(int r) {
         if (r < 0)
                 log_warning_errno(r, "Could not tell the store of a change, going on without: %m");
@@ -64,12 +80,7 @@ static int note(int r) {
 }
 
 int persist_change(Controld *c, const Task *t) {
-        StoreTask task;
-
-        if (t->in_memory)
-                return 0;
-        task = store_task(t);
-        return note(store_update(c->store, &task));
+        return note(update(c, t));
 }
 
 void persist_forget(Controld *c, const Task *t) {
@@ -82,25 +93,35 @@ void persist_type(Controld *c, const TaskType *type) {
 }
 
 static void on_safe(uint64_t ticket, void *userdata) {
+        ledger_settle(userdata, ticket);
+}
+
+/* Under a load that is as large as the limit this may change several times a second. */
+void persist_no_space(Controld *c) {
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+
+        if (c->disk_full_logged ||
+            (c->disk_full_logged_usec > 0 && now - c->disk_full_logged_usec < LOG_EVERY_USEC))
+                return;
+        c->disk_full_logged = true;
+        c->disk_full_logged_usec = now;
+        log_event(LOG_ERR, -ENOSPC, LOG_FIELDS(.message_id = MESSAGE_STORE_FULL),
+                  "No space for new tasks: submits are refused until there is. What is "
+                  "queued goes on.");
+}
+
+static void on_room(void *userdata) {
         Controld *c = userdata;
 
-        if (c->disk_full_logged && !store_is_full(c->store)) {
-                c->disk_full_logged = false;
-                log_notice("There is space for new tasks again.");
-        }
-        ledger_settle(c, ticket);
+        if (!c->disk_full_logged)
+                return;
+        c->disk_full_logged = false;
+        log_notice("There is space for new tasks again.");
 }
 
 static void on_refused(uint64_t ticket, int error, void *userdata) {
-        Controld *c = userdata;
-
-        if (!c->disk_full_logged) {
-                c->disk_full_logged = true;
-                log_event(LOG_ERR, error, LOG_FIELDS(.message_id = MESSAGE_STORE_FULL),
-                          "No space for new tasks: submits are refused until there is. What is "
-                          "queued goes on.");
-        }
-        ledger_refuse_submits(c, ticket);
+        persist_no_space(userdata);
+        ledger_refuse_submits(userdata, ticket);
 }
 
 static void on_failed(int error, const char *reason, void *userdata) {
@@ -128,6 +149,7 @@ int persist_open(Controld *c) {
         const StoreCallbacks callbacks = {
                 .safe = on_safe,
                 .refused = on_refused,
+                .has_room = on_room,
                 .failed = on_failed,
                 .userdata = c,
         };
@@ -153,8 +175,11 @@ int persist_open(Controld *c) {
 }
 
 void persist_commit(Controld *c) {
-        uint64_t ticket = store_commit(c->store);
+        uint64_t ticket;
 
+        if (ledger_is_awaited(&c->ledger))
+                (void) store_hurry(c->store); /* else it comes later, but it comes */
+        ticket = store_commit(c->store);
         ledger_close(&c->ledger, ticket);
         if (store_safe_ticket(c->store) >= ticket)
                 ledger_settle(c, ticket);

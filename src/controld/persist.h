@@ -10,6 +10,9 @@ int persist_submit(Controld *c, Task *const tasks[], const bool is_new[], size_t
 /* The task ends: what task_set_end() keeps, completed_usec and end_state are set. -ENOMEM. */
 int persist_end(Controld *c, const Task *t);
 
+/* The worker of the task is to stop it: cancel_asked is set. -ENOMEM. */
+int persist_cancel(Controld *c, const Task *t);
+
 /* Losing one of these costs no promise: at worst a task that was handed out is handed out again after a
  * restart. So a lack of memory is logged here, and that is all. */
 int persist_change(Controld *c,
@@ -19,6 +22,9 @@ void persist_type(Controld *c, const TaskType *type);
 
 /* Opens the store that the settings ask for and brings back what it holds. What fails is logged. */
 int persist_open(Controld *c);
+
+/* A submit was refused for want of room: logged, unless it was already. */
+void persist_no_space(Controld *c);
 
 /* Closes the batch of this turn; what is safe at once takes effect at once. */
 void persist_commit(Controld *c);

@@ -5,6 +5,7 @@
 #include "lease.h"
 #include "log.h"
 #include "message-ids.h"
+#include "persist.h"
 #include "recover.h"
 #include "submit-options.h"
 #include "time-util.h"
@@ -13,7 +14,7 @@
 
 typedef struct Recovery {
         Controld *controld;
-        uint64_t n_queued, n_leased, n_ended;
+        uint64_t n_queued, n_leased, n_ended, n_cancelled;
 } Recovery;
 
 /* The worker that held it has not come yet; until it does, or its time is over, it stands in for itself. */
@@ -28,7 +29,8 @@ static int await_worker(Controld *c, const char *id, Worker **ret) {
                 w->state = WORKER_AWAITED;
                 w->slots = 1;
                 w->lease_usec = c->settings->inactive_usec;
-                worker_seen(w);
+                /* From now on it has time to come back; last_seen_realtime_usec stays "never". */
+                w->last_seen_usec = now_usec(CLOCK_MONOTONIC);
         }
         *ret = w;
         return 0;
@@ -49,6 +51,7 @@ static int recover_live(Recovery *y, Task *t, const StoreTask *s) {
                 t->started_usec = 0;
                 queue_push(&c->queue, t);
                 y->n_queued++;
+                y->n_cancelled += t->cancel_asked;
                 return 0;
         }
         if (r < 0)
@@ -106,6 +109,8 @@ static int on_task(const StoreTask *s, void *userdata) {
         }
         t->sequence = s->sequence;
         t->attempt = s->attempt;
+        t->may_be_held = s->n_unsure > 0;
+        t->cancel_asked = s->cancel_asked;
         t->crashes = (uint8_t) MIN(s->crashes, UINT8_MAX);
         t->created_usec = s->created_usec;
         t->started_usec = s->started_usec;
@@ -131,6 +136,35 @@ static int by_sequence(const Task *a, const Task *b) {
         return a->sequence < b->sequence ? -1 : 1;
 }
 
+/* Those that were to be stopped, and that nobody has. */
+static int end_cancelled(Controld *c) {
+        Task *t, *next;
+        int r;
+
+        HASH_ITER(hh, c->tasks.tasks, t, next) {
+                if (t->state != TASK_QUEUED || !t->cancel_asked)
+                        continue;
+                r = lease_end_cancelled(c, t);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* The store is told before anything else, that it may know after a crash how far the attempts can have come. */
+static int begin(Controld *c, const Recovery *y) {
+        int r;
+
+        r = store_begin(c->store);
+        if (r >= 0 && y->n_cancelled > 0)
+                r = end_cancelled(c);
+        if (r < 0)
+                return log_oom();
+        persist_commit(c);
+        c->lease_ticket = store_commit(c->store);
+        return 0;
+}
+
 int recover(Controld *c) {
         _cleanup_free_ char *error = NULL;
         Recovery y = { .controld = c };
@@ -151,5 +185,5 @@ int recover(Controld *c) {
                 log_info("Recovered %" PRIu64 " queued tasks, %" PRIu64 " handed out, %" PRIu64
                          " results.",
                          y.n_queued, y.n_leased, y.n_ended);
-        return 0;
+        return begin(c, &y);
 }

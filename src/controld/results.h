@@ -7,9 +7,10 @@
 #include "peer.h"
 
 typedef struct Results {
-        TaskList by_access; /* least recently used first */
-        TaskList by_age;    /* completed first */
-        uint64_t n, bytes;  /* arguments and results of those kept */
+        TaskList by_access;    /* least recently used first */
+        TaskList by_age;       /* completed first */
+        uint64_t n, bytes;     /* arguments and results of those kept */
+        uint64_t stored_bytes; /* what those that the store has take there, about */
         uint64_t size_max;
         void (*forget)(const Task *t, void *userdata); /* one is about to be freed; or NULL */
         void *userdata;
@@ -33,8 +34,13 @@ void results_remove(Results *r, Task *t);
 /* Frees one result now. */
 void results_drop(Results *r, TaskTable *table, PeerList *dirty, Task *t);
 
-/* Frees what is too many, or too much: payload_max bytes of arguments and results are kept. Not to be called between an end and its push to those that wait. */
+/* Frees what is too many, or too much: payload_max bytes of arguments and results are kept. Not to be called between
+ * an end and its push to those that wait, nor is the next one. */
 void results_trim(Results *r, TaskTable *table, PeerList *dirty, uint64_t payload_max);
+
+/* Frees some, the least recently used first, so that the store has as many bytes less: none if even all of
+ * them would not do, and not too many in one call. Returns how many. */
+size_t results_make_room(Results *r, TaskTable *table, PeerList *dirty, uint64_t bytes);
 
 /* Frees what is too old; returns how many. */
 size_t results_expire(Results *r, TaskTable *table, PeerList *dirty);

@@ -13,6 +13,7 @@ typedef enum Statement {
         DELETE_TASKS,
         DELETE_RUNS,
         INSERT_TYPE,
+        SET_LIFE,
         _STATEMENT_MAX,
 } Statement;
 
@@ -20,19 +21,24 @@ static const char *const statement_sql[_STATEMENT_MAX] = {
         [BEGIN] = "BEGIN IMMEDIATE",
         [COMMIT] = "COMMIT",
         [ROLLBACK] = "ROLLBACK",
-        [INSERT_TASK] = "INSERT INTO task VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        [SET_RUN] = "INSERT OR REPLACE INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        [SET_RUN_IF_TASK] = ("INSERT OR REPLACE INTO run SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
+        [INSERT_TASK] = "INSERT INTO task VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        [SET_RUN] = "INSERT OR REPLACE INTO run VALUES"
+                    " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        [SET_RUN_IF_TASK] = ("INSERT OR REPLACE INTO run SELECT"
+                             " ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11"
                              " WHERE EXISTS (SELECT 1 FROM task WHERE sequence = ?1)"),
         [DELETE_TASKS] = "DELETE FROM task WHERE sequence BETWEEN ?1 AND ?2",
         [DELETE_RUNS] = "DELETE FROM run WHERE sequence BETWEEN ?1 AND ?2",
         [INSERT_TYPE] = "INSERT OR IGNORE INTO type VALUES (?1)",
+        [SET_LIFE] = "UPDATE life SET epoch = ?1, clean = ?2",
 };
 
 struct StoreApply {
         sqlite3 *db;
         sqlite3_stmt *statements[_STATEMENT_MAX];
         bool expect_unknown;
+        int64_t epoch; /* of this life of the store */
+        bool in_use;   /* the file says so */
         /* Tasks to be deleted whose sequences follow upon each other: they mostly do, as the oldest leave
          * first, and a range costs a third. */
         bool has_range;
@@ -75,6 +81,7 @@ static int insert_task(StoreApply *a, const StoreTask *t) {
         bind_bytes(s, 6, t->key);
         bind_bytes(s, 7, t->arguments);
         bind_bytes(s, 8, t->options);
+        (void) sqlite3_bind_int64(s, 9, a->epoch);
         return run(a, INSERT_TASK);
 }
 
@@ -90,6 +97,8 @@ static int set_run(StoreApply *a, Statement which, const StoreTask *t) {
         (void) sqlite3_bind_int64(s, 7, (int64_t) t->completed_usec);
         bind_bytes(s, 8, t->result);
         bind_bytes(s, 9, t->error);
+        (void) sqlite3_bind_int64(s, 10, a->epoch);
+        (void) sqlite3_bind_int(s, 11, t->cancel_asked);
         return run(a, which);
 }
 
@@ -153,6 +162,17 @@ static int apply_task(StoreApply *a, const StoreMergedTask *t) {
         return set_run(a, t->submit || !a->expect_unknown ? SET_RUN : SET_RUN_IF_TASK, t->update);
 }
 
+/* The first transaction says that the store is in use, the last one that it is not any more. */
+static int set_life(StoreApply *a, const StoreMerge *m) {
+        sqlite3_stmt *s = a->statements[SET_LIFE];
+
+        if (a->in_use && !m->is_end)
+                return 0;
+        (void) sqlite3_bind_int64(s, 1, a->epoch);
+        (void) sqlite3_bind_int(s, 2, m->is_end);
+        return run(a, SET_LIFE);
+}
+
 static int apply(StoreApply *a, const StoreMerge *m) {
         int r;
 
@@ -174,16 +194,20 @@ static int apply(StoreApply *a, const StoreMerge *m) {
                 if (r < 0)
                         return r;
         }
+        r = set_life(a, m);
+        if (r < 0)
+                return r;
         store_fault_step(STORE_FAULT_COMMIT);
         r = run(a, COMMIT);
         if (r < 0)
                 return r;
+        a->in_use = true;
         store_fault_step(STORE_FAULT_COMMITTED);
         return 0;
 }
 
 int store_apply_write(StoreApply *a, const StoreMerge *m) {
-        bool is_empty = m->n_types == 0;
+        bool is_empty = m->n_types == 0 && a->in_use && !m->is_end;
         int r;
 
         for (size_t i = 0; is_empty && i < m->n; i++)
@@ -222,6 +246,11 @@ int store_apply_new(sqlite3 *db, StoreApply **ret) {
         if (!a)
                 return -ENOMEM;
         a->db = db;
+        r = store_sqlite_epoch(db, &a->epoch);
+        if (r < 0) {
+                store_apply_free(a);
+                return r;
+        }
         for (size_t i = 0; i < _STATEMENT_MAX; i++) {
                 r = store_sqlite_prepare(db, statement_sql[i], &a->statements[i]);
                 if (r < 0) {

@@ -122,11 +122,8 @@ static bool is_urgent(StoreChangeKind kind, const StoreTask *t) {
         }
 }
 
-int store_batches_add(StoreBatches *b, StoreChangeKind kind, const StoreTask *tasks, size_t n) {
-        Mark mark = get_mark(b);
-        StoreChange *first = NULL, *last = NULL;
+static int get_open(StoreBatches *b, StoreBatch **ret) {
         StoreBatch *open = b->open;
-        bool urgent = false;
 
         if (!open) {
                 open = allocate(b, sizeof(*open));
@@ -134,6 +131,20 @@ int store_batches_add(StoreBatches *b, StoreChangeKind kind, const StoreTask *ta
                         return -ENOMEM;
                 *open = (StoreBatch){};
         }
+        *ret = open;
+        return 0;
+}
+
+int store_batches_add(StoreBatches *b, StoreChangeKind kind, const StoreTask *tasks, size_t n) {
+        Mark mark = get_mark(b);
+        StoreChange *first = NULL, *last = NULL;
+        StoreBatch *open;
+        bool urgent = false;
+        int r;
+
+        r = get_open(b, &open);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < n; i++) {
                 StoreChange *c = copy(b, kind, &tasks[i]);
 
@@ -163,6 +174,29 @@ int store_batches_add(StoreBatches *b, StoreChangeKind kind, const StoreTask *ta
         }
         b->open = open;
         return 0;
+}
+
+int store_batches_hurry(StoreBatches *b) {
+        size_t bytes = b->bytes;
+        StoreBatch *open;
+        int r;
+
+        r = get_open(b, &open);
+        if (r < 0)
+                return r;
+        open->bytes += b->bytes - bytes;
+        open->is_urgent = true;
+        b->open = open;
+        return 0;
+}
+
+int store_batches_end(StoreBatches *b) {
+        int r;
+
+        r = store_batches_hurry(b);
+        if (r >= 0)
+                b->open->is_end = true;
+        return r;
 }
 
 StoreBatch *store_batches_close(StoreBatches *b) {

@@ -30,6 +30,7 @@ typedef struct StoreBatch {
         size_t bytes, submit_bytes;
         uint32_t n_changes, n_submits;
         bool is_urgent;
+        bool is_end;     /* nothing comes after it */
         bool is_refused; /* its submits count as if they had never been; set by the writer */
 } StoreBatch;
 
@@ -44,6 +45,10 @@ typedef struct StoreBatches {
 
 /* -ENOMEM: nothing was added. */
 int store_batches_add(StoreBatches *b, StoreChangeKind kind, const StoreTask *tasks, size_t n);
+/* What was added so far must not lie; there is a batch then even if that is nothing. -ENOMEM */
+int store_batches_hurry(StoreBatches *b);
+/* A batch that says that there is nothing more to come. -ENOMEM */
+int store_batches_end(StoreBatches *b);
 /* Returns NULL if nothing was added since the last one. It is not linked to the one before it yet: that is
  * left to the caller, who shares the list with the writer: store_batches_link(). */
 StoreBatch *store_batches_close(StoreBatches *b);
@@ -65,6 +70,7 @@ typedef struct StoreMerge {
         uint32_t *index; /* 1 + place in `tasks`, by a hash of the sequence */
         const char **types;
         size_t n, n_types, n_allocated, n_index;
+        bool is_end; /* nothing comes after it */
 } StoreMerge;
 
 /* Merges the batches from `first` to `last`; the result borrows them. -ENOMEM */

@@ -15,12 +15,15 @@ typedef struct StoreDriver {
         int (*forget)(Store *s, uint64_t sequence);
         int (*add_type)(Store *s, const char *name);
 
+        int (*begin)(Store *s);
+        int (*hurry)(Store *s);
         uint64_t (*commit)(Store *s);
         uint64_t (*safe_ticket)(const Store *s);
         int (*sync)(Store *s);
 
         size_t (*backlog_bytes)(const Store *s);
         bool (*is_full)(const Store *s);
+        uint64_t (*lacking_bytes)(const Store *s);
         int (*backup)(Store *s, const char *path, StoreBackupDone done, void *userdata);
         void (*get_stats)(Store *s, StoreStats *ret);
 } StoreDriver;

@@ -8,9 +8,10 @@
 
 #define PROGRESS_EVERY 10000U
 
-#define COLUMNS                                                                            \
-        "t.sequence, t.id, t.name, t.priority, t.created, t.key, t.arguments, t.options, " \
-        "r.state, r.attempt, r.crashes, r.worker, r.started, r.completed, r.result, r.error"
+#define COLUMNS                                                                                \
+        "t.sequence, t.id, t.name, t.priority, t.created, t.key, t.arguments, t.options, "     \
+        "r.state, r.attempt, r.crashes, r.worker, r.started, r.completed, r.result, r.error, " \
+        "r.cancel, coalesce(r.epoch, t.epoch)"
 
 #define ENDED "(5, 6, 8, 9, 10)"
 _Static_assert(TASK_SUCCESS == 5 && TASK_FAILURE == 6 && TASK_CANCELLED == 8 && TASK_DEAD == 9 &&
@@ -30,6 +31,7 @@ static const char one_sql[] = "SELECT " COLUMNS " FROM task t JOIN run r ON r.se
 typedef struct Loading {
         sqlite3 *db;
         const StoreLoad *load;
+        int64_t epoch;
         uint64_t n;
         bool stopped;    /* by the handler */
         char damage[96]; /* what is wrong with a row */
@@ -77,6 +79,22 @@ static int get_task(sqlite3_stmt *s, StoreTask *ret) {
         ret->completed_usec = (uint64_t) sqlite3_column_int64(s, 13);
         ret->result = get_bytes(s, 14);
         ret->error = get_bytes(s, 15);
+        ret->cancel_asked = sqlite3_column_int64(s, 16) != 0;
+        return 0;
+}
+
+/* How often the store was not closed in order since the row was written. Each time one more lease can have been
+ * given that did not get here: of a task that is queued here none else, see store_begin(). */
+static int count_lost_attempts(const Loading *l, sqlite3_stmt *s, StoreTask *t) {
+        int64_t epoch = sqlite3_column_int64(s, 17);
+
+        if (epoch < 0 || epoch > l->epoch || l->epoch - epoch > UINT32_MAX - (int64_t) t->attempt)
+                return -EUCLEAN;
+        if (task_state_is_terminal(t->state) || t->state == TASK_ASSIGNED ||
+            t->state == TASK_RUNNING)
+                return 0;
+        t->n_unsure = (uint32_t) (l->epoch - epoch);
+        t->attempt += t->n_unsure;
         return 0;
 }
 
@@ -85,6 +103,8 @@ static int load_task(Loading *l, sqlite3_stmt *s) {
         int r;
 
         r = get_task(s, &t);
+        if (r >= 0)
+                r = count_lost_attempts(l, s, &t);
         if (sqlite3_errcode(l->db) == SQLITE_NOMEM)
                 return -ENOMEM;
         if (r < 0) {
@@ -166,11 +186,26 @@ static int load_all(Loading *l) {
         return store_sqlite_errno(l->db, r);
 }
 
+int store_sqlite_epoch(sqlite3 *db, int64_t *ret) {
+        int64_t epoch;
+        int r;
+
+        r = store_sqlite_get_number(
+                db, "SELECT epoch + (clean = 0) FROM life WHERE epoch BETWEEN 0 AND 4294967295",
+                &epoch);
+        if (r < 0)
+                return r == -ENODATA ? -EUCLEAN : r;
+        *ret = epoch;
+        return 0;
+}
+
 int store_sqlite_load(sqlite3 *db, const char *path, const StoreLoad *load, char **ret_error) {
         Loading l = { .db = db, .load = load };
         int r;
 
-        r = load_all(&l);
+        r = store_sqlite_epoch(db, &l.epoch);
+        if (r >= 0)
+                r = load_all(&l);
         if (r >= 0)
                 return 0;
         if (l.stopped)

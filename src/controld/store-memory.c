@@ -41,6 +41,14 @@ static int memory_add_type(Store *s, const char *name) {
         return 0;
 }
 
+static int memory_begin(Store *s) {
+        return 0;
+}
+
+static int memory_hurry(Store *s) {
+        return 0;
+}
+
 static uint64_t memory_commit(Store *s) {
         MemoryStore *m = memory(s);
 
@@ -81,6 +89,10 @@ static bool memory_is_full(const Store *s) {
         return false;
 }
 
+static uint64_t memory_lacking_bytes(const Store *s) {
+        return 0;
+}
+
 static int memory_backup(Store *s, const char *path, StoreBackupDone done, void *userdata) {
         return -EOPNOTSUPP;
 }
@@ -102,11 +114,14 @@ static const StoreDriver memory_driver = {
         .update = memory_update,
         .forget = memory_forget,
         .add_type = memory_add_type,
+        .begin = memory_begin,
+        .hurry = memory_hurry,
         .commit = memory_commit,
         .safe_ticket = memory_safe_ticket,
         .sync = memory_sync,
         .backlog_bytes = memory_backlog_bytes,
         .is_full = memory_is_full,
+        .lacking_bytes = memory_lacking_bytes,
         .backup = memory_backup,
         .get_stats = memory_get_stats,
 };

@@ -11,8 +11,8 @@
 
 static bool comes_untouched(const StoreTask *t) {
         return t->state == TASK_QUEUED && t->attempt == 0 && t->crashes == 0 && !t->worker &&
-               t->started_usec == 0 && t->completed_usec == 0 && t->result.iov_len == 0 &&
-               t->error.iov_len == 0;
+               !t->cancel_asked && t->started_usec == 0 && t->completed_usec == 0 &&
+               t->result.iov_len == 0 && t->error.iov_len == 0;
 }
 
 static StoreMergedTask *get_task(StoreMerge *m, uint64_t sequence) {
@@ -62,7 +62,7 @@ static int reserve(StoreMerge *m, size_t n) {
         m->n = m->n_types = 0;
         while (n_index < 2 * n)
                 n_index *= 2;
-        if (n > m->n_allocated || m->n_allocated > KEEP_TASKS_MAX) {
+        if (!m->index || n > m->n_allocated || m->n_allocated > KEEP_TASKS_MAX) {
                 store_merge_done(m);
                 m->n_allocated = n_index / 2;
                 m->tasks = reallocarray(NULL, m->n_allocated, sizeof(*m->tasks));
@@ -91,6 +91,7 @@ int store_merge(StoreMerge *m, const StoreBatch *first, const StoreBatch *last) 
         r = reserve(m, n);
         if (r < 0)
                 return r;
+        m->is_end = last->is_end;
         for (const StoreBatch *b = first;; b = b->next) {
                 for (const StoreChange *c = b->first; c; c = c->next)
                         if (c->kind != STORE_CHANGE_SUBMIT || !b->is_refused)

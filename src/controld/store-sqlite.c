@@ -21,6 +21,7 @@ typedef struct SqliteStore {
         StoreBatch *untold; /* the first that is not known yet to be refused or not */
         uint64_t safe;      /* ticket */
         bool is_dead;       /* `failed` was called */
+        bool was_short;     /* `has_room` is to be called */
         StoreBackupDone backup_done;
         void *backup_userdata;
 } SqliteStore;
@@ -51,6 +52,7 @@ static int sqlite_update(Store *s, const StoreTask *t) {
                 .state = t->state,
                 .attempt = t->attempt,
                 .crashes = t->crashes,
+                .cancel_asked = t->cancel_asked,
                 .worker = t->worker,
                 .started_usec = t->started_usec,
                 .completed_usec = t->completed_usec,
@@ -67,6 +69,16 @@ static int sqlite_forget(Store *s, uint64_t sequence) {
 
 static int sqlite_add_type(Store *s, const char *name) {
         return add(sqlite(s), STORE_CHANGE_TYPE, &(StoreTask){ .name = name }, 1);
+}
+
+static int sqlite_begin(Store *s) {
+        return sqlite(s)->is_dead ? 0 : store_batches_hurry(&sqlite(s)->batches);
+}
+
+static int sqlite_hurry(Store *s) {
+        const StoreBatches *b = &sqlite(s)->batches;
+
+        return b->open || b->last_ticket > sqlite(s)->safe ? sqlite_begin(s) : 0;
 }
 
 static uint64_t sqlite_commit(Store *s) {
@@ -89,9 +101,19 @@ static void tell_refusals(SqliteStore *s, uint64_t decided) {
 
         while ((b = s->untold) && b->ticket <= decided) {
                 s->untold = b->next;
-                if (b->is_refused)
-                        s->callbacks.refused(b->ticket, -ENOSPC, s->callbacks.userdata);
+                if (!b->is_refused)
+                        continue;
+                s->was_short = true;
+                s->callbacks.refused(b->ticket, -ENOSPC, s->callbacks.userdata);
         }
+}
+
+static void tell_room(SqliteStore *s) {
+        if (!s->was_short || store_space_is_short(store_writer_space(s->writer)))
+                return;
+        s->was_short = false;
+        if (s->callbacks.has_room)
+                s->callbacks.has_room(s->callbacks.userdata);
 }
 
 static void tell_backup(SqliteStore *s, StoreBackup *finished) {
@@ -114,6 +136,8 @@ static void tell_news(SqliteStore *s) {
                 store_batches_release(&s->batches, s->safe);
                 s->callbacks.safe(s->safe, s->callbacks.userdata);
         }
+        s->was_short = s->was_short || news.was_short;
+        tell_room(s);
         if (news.backup)
                 tell_backup(s, news.backup);
         if (news.error < 0 && !s->is_dead) {
@@ -140,7 +164,11 @@ static size_t sqlite_backlog_bytes(const Store *s) {
 }
 
 static bool sqlite_is_full(const Store *s) {
-        return store_writer_is_full(((const SqliteStore *) s)->writer);
+        return store_space_is_full(store_writer_space(((const SqliteStore *) s)->writer));
+}
+
+static uint64_t sqlite_lacking_bytes(const Store *s) {
+        return store_space_lacking(store_writer_space(((const SqliteStore *) s)->writer));
 }
 
 static int sqlite_backup(Store *store, const char *path, StoreBackupDone done, void *userdata) {
@@ -178,9 +206,18 @@ static void sqlite_get_stats(Store *s, StoreStats *ret) {
         ret->bytes = file_bytes(sqlite(s)->path, "") + file_bytes(sqlite(s)->path, "-wal");
 }
 
+/* If nothing was committed, the file has not been touched and stays as it is. If something was appended since, it is
+ * dropped now, and may be a lease. */
+static void end_in_order(SqliteStore *s) {
+        if (s->writer && !s->is_dead && !s->batches.open && s->batches.last_ticket > 0 &&
+            store_batches_end(&s->batches) >= 0)
+                (void) sqlite_commit(&s->store);
+}
+
 static Store *sqlite_close(Store *store) {
         SqliteStore *s = sqlite(store);
 
+        end_in_order(s);
         (void) sd_event_source_disable_unref(s->news);
         store_writer_free(s->writer);
         store_batches_done(&s->batches);
@@ -196,11 +233,14 @@ static const StoreDriver sqlite_driver = {
         .update = sqlite_update,
         .forget = sqlite_forget,
         .add_type = sqlite_add_type,
+        .begin = sqlite_begin,
+        .hurry = sqlite_hurry,
         .commit = sqlite_commit,
         .safe_ticket = sqlite_safe_ticket,
         .sync = sqlite_sync,
         .backlog_bytes = sqlite_backlog_bytes,
         .is_full = sqlite_is_full,
+        .lacking_bytes = sqlite_lacking_bytes,
         .backup = sqlite_backup,
         .get_stats = sqlite_get_stats,
 };
@@ -231,6 +271,7 @@ int store_sqlite_open(sd_event *event, const StoreConfig *config, const StoreCal
         r = sd_event_add_io(event, &s->news, store_writer_fd(s->writer), EPOLLIN, on_news, s);
         if (r < 0)
                 return r;
+        s->was_short = store_space_is_short(store_writer_space(s->writer));
         *ret = TAKE_PTR(store);
         return 0;
 }

@@ -36,6 +36,8 @@ static inline void sqlite3_closep(sqlite3 **db) {
 /* --- store-load.c -------------------------------------------------------------------------------- */
 
 int store_sqlite_load(sqlite3 *db, const char *path, const StoreLoad *load, char **ret_error);
+/* That of this life of the store, before anything is written in it. */
+int store_sqlite_epoch(sqlite3 *db, int64_t *ret);
 
 /* --- store-apply.c: merged changes to statements ------------------------------------------------- */
 
@@ -56,19 +58,28 @@ typedef struct StoreSpace StoreSpace;
 
 int store_space_new(const StoreConfig *config, sqlite3 *db, StoreSpace **ret);
 StoreSpace *store_space_free(StoreSpace *s);
-/* How many bytes submits may add: 0 while the disk is full; UINT64_MAX: no limit. */
+/* How many bytes submits may add; UINT64_MAX: no limit. */
 uint64_t store_space_room(const StoreSpace *s);
+/* A submit of that size was refused. */
+void store_space_want(StoreSpace *s, uint64_t bytes);
 /* To be called after each transaction. */
 int store_space_measure(StoreSpace *s);
 /* A write found the disk full: gives up the reserve. */
 void store_space_disk_filled_up(StoreSpace *s);
 bool store_space_disk_is_full(const StoreSpace *s);
+/* When the log is to be moved at the latest. */
+int store_space_log_pages_max(const StoreSpace *s);
+/* It is, and there is no room for submits in the file either. */
+bool store_space_takes_nothing(const StoreSpace *s);
 /* While the disk is full: looks whether there is room again, if it is time to (CLOCK_MONOTONIC; USEC_INFINITY
  * otherwise). */
 uint64_t store_space_look_usec(const StoreSpace *s);
-void store_space_look(StoreSpace *s);
-/* Whether submits would be refused. May be called from any thread. */
+bool store_space_look(StoreSpace *s); /* true: it is no longer short, see below */
+/* These may be called from any thread: whether all submits would be refused; those, or ones like the last that was;
+ * see store_lacking_bytes(). */
 bool store_space_is_full(const StoreSpace *s);
+bool store_space_is_short(const StoreSpace *s);
+uint64_t store_space_lacking(const StoreSpace *s);
 
 /* --- store-backup.c ------------------------------------------------------------------------------ */
 
@@ -110,7 +121,7 @@ int store_writer_sync(StoreWriter *w);
 int store_writer_start_backup(StoreWriter *w, StoreBackup *b);
 /* To be given to store_backup_new(), with the writer. */
 void store_writer_backup_finished(void *userdata);
-bool store_writer_is_full(const StoreWriter *w);
+const StoreSpace *store_writer_space(const StoreWriter *w);
 
 typedef struct StoreNews {
         uint64_t decided; /* of the batches up to here is_refused may be read */
@@ -118,6 +129,7 @@ typedef struct StoreNews {
         int error;
         const char *reason;  /* for people, after an error */
         StoreBackup *backup; /* finished: now the caller's */
+        bool was_short;      /* store_space_is_short() was true at some time since the last news */
 } StoreNews;
 
 void store_writer_get_news(StoreWriter *w, StoreNews *ret);

@@ -5,7 +5,7 @@
  * the database (a checkpoint), copies a part of a backup, and looks whether a full disk has room again.
  *
  * A full disk: the group is rolled back and tried again without its submits, then once a second. As long as it
- * lasts, submits are refused as soon as they come. */
+ * lasts, and the file has no unused pages, submits are refused as soon as they come. */
 
 #include <pthread.h>
 #include <signal.h>
@@ -63,6 +63,7 @@ struct StoreWriter {
 /* --- both sides, with the lock ------------------------------------------------------------------- */
 
 static void post_news(StoreWriter *w) {
+        w->news.was_short = w->news.was_short || store_space_is_short(w->space);
         if (!w->has_news) {
                 w->has_news = true;
                 (void) eventfd_write(w->event_fd, 1);
@@ -77,7 +78,7 @@ static uint64_t next_usec(const StoreWriter *w) {
 
         if (w->stopping || w->backup_is_copying)
                 return 0;
-        if (w->undecided && store_space_disk_is_full(w->space))
+        if (w->undecided && store_space_takes_nothing(w->space))
                 return 0;
         at = store_space_look_usec(w->space);
         if (!w->next)
@@ -159,6 +160,7 @@ static void decide(StoreWriter *w, StoreBatch *first, StoreBatch *last) {
                         if (b->submit_bytes > room) {
                                 b->is_refused = true;
                                 store_apply_expect_unknown(w->apply);
+                                store_space_want(w->space, b->submit_bytes);
                         } else
                                 room -= b->submit_bytes;
                 }
@@ -216,14 +218,14 @@ static void group_is_safe(StoreWriter *w, const StoreBatch *first, const StoreBa
 
 static int write_group(StoreWriter *w, StoreBatch *first, StoreBatch *last) {
         uint64_t begin = now_usec(CLOCK_MONOTONIC);
-        bool was_full = store_space_disk_is_full(w->space);
+        bool has_submits = !store_space_takes_nothing(w->space);
         int r;
 
         decide(w, first, last);
         r = try_group(w, first, last);
         if (r == -ENOSPC) {
                 disk_full(w);
-                if (!was_full)
+                if (has_submits)
                         r = try_group(w, first, last);
         }
         pthread_mutex_lock(&w->lock);
@@ -269,11 +271,13 @@ static StoreBatch *take_group(const StoreWriter *w, StoreBatch **ret_last) {
 }
 
 static int move_log(StoreWriter *w, bool idle) {
+        int r, at = idle ? CHECKPOINT_IDLE : CHECKPOINT_ALWAYS;
         char why[256];
-        int r;
 
-        if (w->log_pages < (idle ? CHECKPOINT_IDLE : CHECKPOINT_ALWAYS) ||
-            now_usec(CLOCK_MONOTONIC) < w->checkpoint_usec)
+        /* On a full disk moving it must be possible in what the reserve gives, and as soon as all was moved the
+         * log begins anew in the file that it has. */
+        at = MIN(at, store_space_log_pages_max(w->space));
+        if (w->log_pages < at || now_usec(CLOCK_MONOTONIC) < w->checkpoint_usec)
                 return 0;
         store_fault_step(STORE_FAULT_CHECKPOINT);
         r = sqlite3_wal_checkpoint_v2(w->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
@@ -292,12 +296,12 @@ static int move_log(StoreWriter *w, bool idle) {
 
 static int work(StoreWriter *w) {
         StoreBatch *first, *last = NULL;
-        bool copying, idle;
+        bool copying, idle, has_room;
         int r;
 
         pthread_mutex_lock(&w->lock);
         sleep_until_due(w);
-        if (w->undecided && store_space_disk_is_full(w->space))
+        if (w->undecided && store_space_takes_nothing(w->space))
                 refuse_all(w);
         first = take_group(w, &last);
         pthread_mutex_unlock(&w->lock);
@@ -307,10 +311,11 @@ static int work(StoreWriter *w) {
                 if (r < 0)
                         return r;
         }
-        if (!w->is_stuck)
-                store_space_look(w->space);
+        has_room = !w->is_stuck && store_space_look(w->space);
 
         pthread_mutex_lock(&w->lock);
+        if (has_room)
+                post_news(w);
         idle = !w->next || w->urgent <= w->news.written;
         copying = w->backup_is_copying;
         pthread_mutex_unlock(&w->lock);
@@ -418,6 +423,7 @@ void store_writer_get_news(StoreWriter *w, StoreNews *ret) {
                 (void) eventfd_read(w->event_fd, &ignored);
         w->has_news = false;
         *ret = w->news;
+        w->news.was_short = false;
         if (w->backup_is_finished) {
                 w->backup_is_finished = false;
                 ret->backup = TAKE_PTR(w->backup);
@@ -431,8 +437,8 @@ void store_writer_get_stats(StoreWriter *w, StoreStats *ret) {
         pthread_mutex_unlock(&w->lock);
 }
 
-bool store_writer_is_full(const StoreWriter *w) {
-        return store_space_is_full(w->space);
+const StoreSpace *store_writer_space(const StoreWriter *w) {
+        return w->space;
 }
 
 int store_writer_fd(const StoreWriter *w) {

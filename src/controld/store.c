@@ -52,6 +52,14 @@ int store_add_type(Store *s, const char *name) {
         return s->driver->add_type(s, name);
 }
 
+int store_begin(Store *s) {
+        return s->driver->begin(s);
+}
+
+int store_hurry(Store *s) {
+        return s->driver->hurry(s);
+}
+
 uint64_t store_commit(Store *s) {
         return s->driver->commit(s);
 }
@@ -70,6 +78,10 @@ size_t store_backlog_bytes(const Store *s) {
 
 bool store_is_full(const Store *s) {
         return s->driver->is_full(s);
+}
+
+uint64_t store_lacking_bytes(const Store *s) {
+        return s->driver->lacking_bytes(s);
 }
 
 int store_backup(Store *s, const char *path, StoreBackupDone done, void *userdata) {

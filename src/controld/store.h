@@ -52,9 +52,14 @@ typedef struct StoreTask {
         TaskState state;
         uint32_t attempt; /* fencing token of the last lease */
         uint32_t crashes;
+        bool cancel_asked;                     /* the worker was to stop it */
         const char *worker;                    /* holds the lease, or ended it; NULL: nobody */
         uint64_t started_usec, completed_usec; /* CLOCK_REALTIME, 0: not yet */
         struct iovec result, error;            /* after the end */
+
+        /* Only when it is read back: so many of the last attempts may have been given, or not, as the store was
+         * not closed in order while the task was queued. See store_begin(). */
+        uint32_t n_unsure;
 } StoreTask;
 
 /* All are called from the event loop, never from within a function of the store except store_sync(). They may
@@ -66,6 +71,8 @@ typedef struct StoreCallbacks {
          * change of those tasks be. Told in order of the tickets, always before the batch is reported safe;
          * while the disk is full, long before, as the rest of the batch waits for room. */
         void (*refused)(uint64_t ticket, int error, void *userdata);
+        /* After a refusal, or an opening of a full store: there is room again, as far as is known. May be NULL. */
+        void (*has_room)(void *userdata);
         /* Never again anything is safe. `reason` is one line for the journal that names the file. */
         void (*failed)(int error, const char *reason, void *userdata);
         void *userdata;
@@ -73,8 +80,10 @@ typedef struct StoreCallbacks {
 
 typedef struct StoreConfig {
         StoreDurability durability;
-        const char *path;   /* of the database file; not used with STORE_NONE */
-        uint64_t bytes_max; /* of the database; UINT64_MAX: no limit */
+        const char *path; /* of the database file; not used with STORE_NONE */
+        /* Of the database, beyond which submits are refused; what was taken in is brought to its end all
+         * the same. UINT64_MAX: no limit. */
+        uint64_t bytes_max;
         /* Kept for all but submits: of bytes_max, and of the disk, as a file beside the database that gives
          * way when the disk is full. */
         uint64_t reserve_bytes;
@@ -105,6 +114,11 @@ typedef struct StoreLoad {
  * ones by completion. Errors as for store_open(). */
 int store_load(Store *s, const StoreLoad *load, char **ret_error);
 
+/* Before the first lease: that the store is in use is safe when the batch in which this is appended is. If it is
+ * not closed in order then, the attempts that may have been given count as given when it is read back. That is
+ * one for each such end; so a task must not be leased again before its return to the queue is safe. -ENOMEM. */
+int store_begin(Store *s);
+
 /* Each returns 0 or -ENOMEM (then nothing was appended). */
 int store_submit(Store *s, const StoreTask *tasks, size_t n); /* all or none; any state */
 /* Everything that changes after the submit, the result included, is now as it says here. For tasks that were
@@ -119,6 +133,8 @@ int store_add_type(Store *s, const char *name);
  * Batches with a submit, an end, or a return to the queue are written at once. Others (leases, starts, types,
  * forgets) may lie for STORE_LAZY_USEC, as nobody waits for them, to be written with one that is. */
 uint64_t store_commit(Store *s);
+/* Somebody waits for what was appended so far: it must not lie. -ENOMEM: it may. */
+int store_hurry(Store *s);
 #define STORE_LAZY_USEC (UINT64_C(100) * 1000)
 
 /* The last ticket that was reported safe; all before it are, too. With STORE_NONE what store_commit() has
@@ -135,6 +151,11 @@ size_t store_backlog_bytes(const Store *s);
 /* Whether submits would be refused: the last write found the disk full, or the store is above bytes_max less
  * the reserve. Recovers by itself. */
 bool store_is_full(const Store *s);
+
+/* How many bytes of tasks that have ended are to be forgotten, lest submits be refused; 0: none. More than 0 as
+ * soon as there is less room for submits than the reserve, or than the last refused one would have taken.
+ * What was forgotten shows when it is safe that it was. */
+uint64_t store_lacking_bytes(const Store *s);
 
 /* Copies the store, as it is at some moment after the call, to a new file (which must not exist), without
  * stopping it. `done` is called from the loop, once, with a reason for people after an error; not at all when

@@ -20,14 +20,19 @@ typedef TAILQ_HEAD(TaskList, Task) TaskList;
 
 struct Task {
         UT_hash_handle hh;
-        TAILQ_ENTRY(Task) link; /* one of: a queue, a worker's leases, the results by last access */
+        TAILQ_ENTRY(Task)
+        link; /* one of: a queue, a worker's leases, the results by last access, those
+                                 * that return to their queue */
         TAILQ_ENTRY(Task) by_age; /* the results by completion; else unused */
         TaskId id;
         TaskType *type;
         Worker *worker;    /* who holds the lease; after the end NULL */
         Waiter *waiters;   /* clients that want the result pushed */
         uint64_t sequence; /* place in the queue, smaller is older; its key in the store */
-        uint64_t ended_monotonic_usec; /* what the time to live of its result counts from */
+        union {
+                uint64_t ended_monotonic_usec; /* what the time to live of its result counts from */
+                uint64_t return_ticket;        /* when its return to the queue is safe */
+        };
         uint64_t created_usec, started_usec, completed_usec; /* CLOCK_REALTIME, 0: not yet */
         struct KeyEntry *key;    /* in the index of keys; NULL for most */
         struct KeyEntry *unique; /* in the index of unique keys, until the end; NULL for most */
@@ -37,12 +42,14 @@ struct Task {
         uint8_t state;    /* TaskState */
         uint8_t priority; /* TaskPriority */
         bool cancel_asked;
-        bool in_memory;    /* by the submitter's wish the store does not know it */
-        bool is_ending;    /* its end is not yet safe */
-        uint8_t end_state; /* TaskState: what it will be then */
-        uint8_t crashes;   /* attempts that ended with the death of the runner */
-        bool is_held;      /* only while a worker registers: it named this lease */
-        char payload[];    /* arguments, then options */
+        bool in_memory;        /* by the submitter's wish the store does not know it */
+        bool is_ending;        /* its end is not yet safe */
+        uint8_t end_state;     /* TaskState: what it will be then */
+        uint8_t crashes;       /* attempts that ended with the death of the runner */
+        bool is_held : 1;      /* only while a worker registers: it named this lease */
+        bool is_returning : 1; /* queued again, but in no queue before that is safe */
+        bool may_be_held : 1; /* after a restart: somebody may have the last attempt, unknown to the store */
+        char payload[]; /* arguments, then options */
 };
 
 /* All tasks, and how many there are in each state. */

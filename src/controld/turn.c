@@ -19,7 +19,8 @@ static void note_blocked(Controld *c, TaskType *type) {
                 local_worker_want(c->local);
                 return;
         }
-        if (type->wait_logged)
+        /* Just after the start they are on their way. */
+        if (type->wait_logged || c->grace_until_usec > 0)
                 return;
         type->wait_logged = true;
         log_event(LOG_NOTICE, 0,
@@ -121,11 +122,24 @@ static void send_assignments(Controld *c, Worker *w) {
         }
 }
 
+/* Results leave early when there is little room in the store, a few at a time: how much room they gave shows when it
+ * is safe that they left. */
+static void make_room(Controld *c) {
+        uint64_t lacking = store_lacking_bytes(c->store);
+
+        if (lacking == 0 || store_safe_ticket(c->store) < c->made_room_ticket)
+                return;
+        if (results_make_room(&c->results, &c->tasks, &c->dirty, lacking) == 0)
+                return;
+        persist_commit(c);
+        c->made_room_ticket = store_commit(c->store); /* that of the batch just closed */
+}
+
 void turn_end(Controld *c) {
         Worker *w;
 
         persist_commit(c);
-        if (!c->stopping)
+        if (!c->stopping && store_safe_ticket(c->store) >= c->lease_ticket)
                 dispatch(c);
         while ((w = TAILQ_FIRST(&c->workers.unsent)))
                 send_assignments(c, w);
@@ -133,4 +147,5 @@ void turn_end(Controld *c) {
         op_wait_flush(c);
         /* Half of the room for payload is always left to tasks that have not ended. */
         results_trim(&c->results, &c->tasks, &c->dirty, c->settings->max_total_bytes / 2);
+        make_room(c);
 }

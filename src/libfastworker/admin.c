@@ -3,6 +3,7 @@
 /* Many tasks at once, looked at or put to rights, and the backup of the store. */
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "client-internal.h"
 #include "time-util.h"
@@ -28,7 +29,8 @@ static int put_id(fastworker_client *c, Request *q, const char *task_id) {
 }
 
 /* One message with all the ids. */
-static int order(fastworker_client *c, WireVerb verb, const char *const *task_ids, size_t n) {
+static int order(fastworker_client *c, WireVerb verb, const char *const *task_ids, size_t n,
+                 bool *ret_is_repeated) {
         Reply reply = {};
         Request *q;
         int r;
@@ -49,15 +51,49 @@ static int order(fastworker_client *c, WireVerb verb, const char *const *task_id
                 }
         }
         r = request_queue(c, q);
-        return r < 0 ? r : client_block(c, &reply, USEC_INFINITY);
+        if (r >= 0)
+                r = client_block(c, &reply, USEC_INFINITY);
+        *ret_is_repeated = reply.is_repeated;
+        return r;
 }
 
+/* The coordinator counts a task that has not ended as tried again. So after a repeated request only one that has ended
+ * since then can be in the way, or never was fit: nobody knows which. */
 _public_ int fastworker_retry(fastworker_client *c, const char *const *task_ids, size_t n) {
-        return order(c, WIRE_RETRY, task_ids, n);
+        bool is_repeated = false;
+        size_t at;
+        int r;
+
+        r = order(c, WIRE_RETRY, task_ids, n, &is_repeated);
+        if ((r == -EINVAL || r == -ENOENT) && is_repeated) {
+                at = strlen(c->error);
+                (void) snprintf(c->error + at, sizeof(c->error) - at,
+                                " (It was asked twice, as the connection broke: the first time it "
+                                "may have been done.)");
+        }
+        return r;
+}
+
+/* What is not there any more may be what the first of two requests has purged: the others then one by one, which ends as
+ * if that had been answered. */
+static int purge_rest(fastworker_client *c, const char *const *task_ids, size_t n) {
+        bool ignored;
+        int r;
+
+        for (size_t i = 0; i < n; i++) {
+                r = order(c, WIRE_PURGE, &task_ids[i], 1, &ignored);
+                if (r < 0 && r != -ENOENT)
+                        return r;
+        }
+        return 0;
 }
 
 _public_ int fastworker_purge(fastworker_client *c, const char *const *task_ids, size_t n) {
-        return order(c, WIRE_PURGE, task_ids, n);
+        bool is_repeated = false;
+        int r;
+
+        r = order(c, WIRE_PURGE, task_ids, n, &is_repeated);
+        return r == -ENOENT && is_repeated ? purge_rest(c, task_ids, n) : r;
 }
 
 _public_ int fastworker_backup(fastworker_client *c, const char *path) {

@@ -39,7 +39,7 @@ Request *request_new(fastworker_client *c, WireVerb verb, Reply *reply, ReplyTak
         q->verb = verb;
         q->reply = reply;
         q->take = take;
-        q->wants_results = q->is_atomic = false;
+        q->wants_results = q->is_atomic = q->was_sent = false;
         q->error = 0;
         q->n_frames = q->n_bytes = q->n_tasks = 0;
         return q;
@@ -145,8 +145,9 @@ void requests_done(fastworker_client *c) {
         }
 }
 
-/* Of these a second one would find that there is nothing to do any more, and be refused: on one connection they
- * are sent once, and it is for the coordinator to answer when it has done so. */
+/* Of these a second one may find that there is nothing to do any more, and be refused: on one connection they
+ * are sent once, and it is for the coordinator to answer when it has done so. What that means when a connection
+ * broke in between admin.c knows. */
 static bool is_sent_once(WireVerb verb) {
         return verb == WIRE_RETRY || verb == WIRE_PURGE || verb == WIRE_BACKUP;
 }
@@ -167,6 +168,9 @@ static int request_send(fastworker_client *c, Request *q, uint64_t now) {
         if (r < 0)
                 return r;
 
+        if (q->was_sent && q->reply)
+                q->reply->is_repeated = true;
+        q->was_sent = true;
         q->due_usec = is_sent_once(q->verb)
                               ? USEC_INFINITY
                               : usec_later(now, c->timeout_usec / (uint64_t) (c->retries + 1));

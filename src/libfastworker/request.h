@@ -30,7 +30,8 @@ typedef struct Correlation {
 /* What a blocking function waits for. */
 typedef struct Reply {
         bool done;
-        int error;                                 /* -errno; the client's error text says more */
+        bool is_repeated; /* the request was sent more than once: an earlier one may have been done */
+        int error;        /* -errno; the client's error text says more */
         uint64_t number;                           /* the request, while it is unanswered */
         char (*task_ids)[FASTWORKER_TASK_ID_SIZE]; /* of SUBMIT: where the ids go, or NULL */
         bool wants_result; /* of SUBMIT: done only with the result of the task */
@@ -52,7 +53,8 @@ typedef struct Request {
         ReplyTake take;
         bool wants_results; /* SUBMIT in mode "wait" */
         bool is_atomic;     /* SUBMIT: one batch, not the tasks of several calls */
-        int error;          /* sticks while it is built */
+        bool was_sent;
+        int error; /* sticks while it is built */
 
         uint32_t *sizes; /* of the frames after the first two */
         size_t n_frames, sizes_allocated;

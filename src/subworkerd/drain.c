@@ -90,8 +90,10 @@ void drain_advance(Subworkerd *s) {
                 tasks_flush(s);
                 late = false;
         }
+        /* Who is just being registered waits for that, in order to be taken off the list again. */
         if (s->drain == DRAIN_SETTLING &&
-            (late || s->hurry || outbox_n_unacknowledged(s->outbox) == 0))
+            (late || s->hurry ||
+             (outbox_n_unacknowledged(s->outbox) == 0 && link_state(s->link) != LINK_REGISTERING)))
                 leave(s);
 }
 

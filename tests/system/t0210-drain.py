@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: MIT
 """SIGTERM: a subworker finishes what runs within a deadline and hands the rest back."""
 
+import json
 import os
 import signal
 
+import zmq
+
 import harness
-from fwclient import Peer
+from fwclient import CONTEXT, Peer
 from harness import check, equal, until
 
 
@@ -97,6 +100,37 @@ def test_second_signal(sandbox):
     worker.signal(signal.SIGTERM)
     equal(worker.wait_end(), 0)
     until(lambda: client.status(task_id)["status"] == "queued", "handed back")
+
+
+def test_before_it_is_registered(sandbox):
+    """A worker that leaves when its registration is on the way says goodbye, too: else the coordinator would give it tasks
+    until it notices."""
+    router = CONTEXT.socket(zmq.ROUTER)
+    router.linger = 0
+    sandbox.closers.append(router.close)
+    router.bind(sandbox.client_address)
+
+    def receive(*verbs):
+        while True:
+            check(router.poll(harness.PATIENCE * 1000), f"none of {verbs} came")
+            peer, verb, *fields = router.recv_multipart()
+            if verb.decode().partition(" ")[2] in verbs:
+                return peer, fields
+
+    worker = sandbox.subworker("sw1")
+    peer, (correlation, *_) = receive("DISCOVER")
+    addresses = [sandbox.client_address]
+    router.send_multipart([peer, b"FW1 INFO", correlation, json.dumps(
+        {"worker_id": "fake", "version": "0", "protocol": [1, 1], "client": addresses, "worker": addresses}).encode()])
+    peer, (correlation, *_) = receive("REGISTER")
+    worker.signal(signal.SIGTERM)
+    worker.wait_message("STOPPING", "^1$")
+    router.send_multipart([peer, b"FW1 REGISTERED", correlation, json.dumps(
+        {"worker_id": "fake", "instance": "0" * 32, "version": "0", "heartbeat_usec": 10000000,
+         "lease_usec": 30000000, "max_result_bytes": 1 << 20}).encode()])
+    peer, (correlation, *_) = receive("GOODBYE")
+    router.send_multipart([peer, b"FW1 ACK", correlation])
+    equal(worker.wait_end(), 0)
 
 
 harness.main(globals())

@@ -137,6 +137,24 @@ def test_retry_survives(sandbox):
     equal([r.status for r in client.wait_results(ids)], ["success"] * 3)
 
 
+def test_retry_repeated(sandbox):
+    """Asked again, as a client does whose connection broke: it is done, and not twice."""
+    _, worker = sandbox.pair()
+    client, flag = sandbox.client(), sandbox.path("cured")
+    task_id = client.submit("die-unless", flag)
+    is_dead(client, task_id)
+    with open(flag, "w", encoding="ascii"):
+        pass
+    client.results.clear()
+    worker.stop()
+    for _ in range(2):
+        equal(client.request("RETRY", task_id)[0], "ACK")
+    client.watch(task_id)
+    sandbox.subworker("sw2")
+    equal(client.result(task_id).status, "success")
+    equal(client.status(task_id)["attempt"], 4)
+
+
 def test_purge(sandbox):
     controld, _ = sandbox.pair()
     client = sandbox.client()
@@ -158,10 +176,12 @@ def test_all_or_none(sandbox):
     client, stage = sandbox.client(), sandbox.stage()
     dead = client.submit("die", "segv")
     is_dead(client, dead)
+    done = client.submit("echo", 1)
+    client.result(done)
     running = client.submit("hold", stage.directory)
     stage.wait_started()
-    for verb in ("RETRY", "PURGE"):
-        equal(refused(client.request, verb, dead, running).code, "bad-argument")
+    for verb, misfit in (("RETRY", done), ("PURGE", running)):
+        equal(refused(client.request, verb, dead, misfit).code, "bad-argument")
         equal(refused(client.request, verb, dead, new_id()).code, "unknown-task")
         equal(client.status(dead)["status"], "dead", "nothing was done")
     stage.open_gate()

@@ -126,21 +126,93 @@ def test_killed_while_full(sandbox):
     equal(worker.status, None)
 
 
-def test_limit(sandbox):
-    """MaxStoreBytes= is reached: the same, without a full disk."""
-    controld = sandbox.controld("--max-store=16M", "--result-cache-size=10")
+LARGE = b'{"args":["' + b"x" * 100000 + b'"]}'
+
+
+def keyed(n, prefix="k"):
+    return [{"name": "echo", "key": f"{prefix}{i}", "raw": LARGE} for i in range(n)]
+
+
+def fill_up(client):
+    """Submits large tasks under the keys k0, k1, ... until one is refused; the ids of the others, and the refusal."""
+    ids = []
+    for task in keyed(200):
+        try:
+            ids += client.submit_many([task])
+        except Refused as e:
+            return ids, e
+    raise harness.Failure("no submit was refused")
+
+
+def limited(sandbox, *flags):
+    controld = sandbox.controld("--max-store=16M", *flags)
     worker = sandbox.subworker("sw1")
     controld.wait_line("sw1 registered")
     worker.stop()
+    return controld
+
+
+def test_limit(sandbox):
+    """MaxStoreBytes= is reached: new submits are refused, resent ones are confirmed, and all that was taken ends,
+    though its results do not fit into the limit either."""
+    for flags in ((), ("--result-cache-size=10",)):
+        inner = harness.Sandbox()
+        try:
+            check_limit(inner, *flags)
+            inner.finish()
+            print(f"ok with {flags or 'the default cache'}")
+        except Exception:
+            inner.print_logs()
+            raise
+        finally:
+            inner.destroy()
+
+
+def check_limit(sandbox, *flags):
+    controld = limited(sandbox, *flags)
     client = sandbox.client()
-    error = until(lambda: refusal(client, name="noop", raw=bytes(100000)), "a refusal")
+    ids, error = fill_up(client)
+    check(100 < len(ids) < 170, f"{len(ids)} tasks of 100000 bytes in 16 MiB")
     equal(error.code, "no-space")
-    check("MaxStoreBytes" in error.text, error.text)
-    n = client.info("QUEUES")["total_queued"]
-    check(50 < n < 200, f"{n} tasks of 100000 bytes in 16 MiB")
+    check("MaxStoreBytes" in error.text and "nothing of this was taken" in error.text, error.text)
+    controld.wait_line("No space for new tasks")
+
+    # What was taken is confirmed to a client that asks again; nothing else is taken.
+    equal(client.submit_many(keyed(len(ids)), ""), ids)
+    for n in (0, 3):
+        try:
+            client.submit_many([*keyed(n), *keyed(10, "new")], "")
+            raise harness.Failure("a submit was not refused")
+        except Refused as e:
+            equal(e.code, "no-space")
+            check(("nothing of this" if n == 0 else "3 of these tasks are known") in e.text, e.text)
+    equal(client.info("QUEUES")["total_queued"], len(ids))
+
     sandbox.subworker("sw2")
+    for i, result in enumerate(client.wait_results(ids)):
+        equal((result.status, len(result.data) > 100000), ("success", True), f"task {i}")
+    equal(client.info("QUEUES")["total_queued"], 0)
+    # Now the results hold the room: the oldest make way for what comes.
+    until(lambda: refusal(client, raw=LARGE) is None, "room again")
+    for _ in range(20):
+        until(lambda: refusal(client, raw=LARGE) is None, "room for more")
+    controld.wait_line("There is space for new tasks again")
     until(lambda: client.info("QUEUES")["total_queued"] == 0, "an empty queue")
-    until(lambda: refusal(client, raw=b"[]") is None, "room again")
+    check(client.call("echo", "after").status == "success", "it goes on")
+
+
+def test_results_survive_what_would_be_in_vain(sandbox):
+    """Queued tasks fill the store: the few results are not dropped, as that would make no room."""
+    controld = sandbox.controld("--max-store=16M")
+    worker = sandbox.subworker("sw1")
+    controld.wait_line("sw1 registered")
+    client = sandbox.client()
+    ended = [client.call("echo", i).task_id for i in range(20)]
+    worker.stop()
+    fill_up(client)
+    until(lambda: refusal(client, raw=b"[]") is not None, "a full store")
+    for task_id in ended:
+        equal(client.status(task_id)["status"], "success")
 
 
 harness.main(globals())
