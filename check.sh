@@ -36,7 +36,7 @@ declare -A about=(
 packages=(
     autoconf autoconf-archive automake build-essential libtool pkg-config
     libinih-dev libjson-c-dev libmd-dev libsmartcols-dev libsqlite3-dev libsystemd-dev libzmq3-dev uthash-dev
-    check clang clang-format-14 codespell git mandoc python3 python3-zmq scdoc shellcheck xz-utils
+    check clang clang-format-14 codespell git iproute2 mandoc python3 python3-zmq scdoc shellcheck xz-utils
 )
 
 say() {

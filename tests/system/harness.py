@@ -223,6 +223,9 @@ class Daemon:
         if self.status is None:
             self.process.kill()
         self.process.wait()
+        # Its thread may be about to read: that ends first.
+        self._notify.shutdown(socket.SHUT_RD)
+        self._threads[1].join()
         self._notify.close()
 
 
