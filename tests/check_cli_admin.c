@@ -208,6 +208,46 @@ START_TEST(export_and_import) {
 }
 END_TEST
 
+START_TEST(options_are_kept) {
+        static const char options[] = "{\"unique\":\"a b\",\"durability\":\"none\"}";
+        _cleanup_free_ char *lines = NULL, *id = NULL, *shown = NULL;
+
+        ck_assert_int_eq(run(W("submit"), W("--task-name=hold"), W("--unique=a b"),
+                             W("--unique-policy=return"), W("--memory-only"), W("--non-blocking")),
+                         CLI_SUCCESS);
+        id = strndup(output, FASTWORKER_TASK_ID_SIZE - 1);
+        ck_assert_int_eq(run(W("export")), CLI_SUCCESS);
+        lines = TAKE_PTR(output);
+        ck_assert_contains(lines, "\"options\":{\"unique\":\"a b\",\"unique_policy\":"
+                                  "\"return\",\"durability\":\"none\"}");
+
+        fake_stop(fake);
+        fake_forget(fake);
+        fake_start(fake);
+        ck_assert_int_eq(import(lines, NULL), CLI_SUCCESS);
+        ck_assert_str_eq(fake_options(fake), options);
+        shown = format_string("     Options: %s\n", options);
+        ck_assert_int_eq(run(W("status"), W("--task-id"), id), CLI_SUCCESS);
+        ck_assert_contains(output, shown);
+        (void) submitted("hold");
+        ck_assert_int_eq(run(W("export"), W("--limit=1")), CLI_SUCCESS);
+        ck_assert_contains(output, "\"options\":{}");
+}
+END_TEST
+
+/* Although whoever submitted it would have been content with the other one. */
+START_TEST(import_of_a_unique_key_in_use) {
+        ck_assert_int_eq(
+                import("{\"task_id\":\"0193a000-0000-7000-8000-000000000001\",\"name\":\"hold\","
+                       "\"status\":\"queued\",\"options\":{\"unique\":\"taken\","
+                       "\"unique_policy\":\"return\"}}\n",
+                       NULL),
+                CLI_BAD_INPUT);
+        ck_assert_contains(complaint, "line 1: a task with this unique key has not ended");
+        ck_assert_str_eq(output, "Imported 0 tasks; 1 could not be taken.\n");
+}
+END_TEST
+
 #define QUEUED(n, name)                                                              \
         "{\"task_id\":\"0193a000-0000-7000-8000-00000000000" n "\",\"name\":\"" name \
         "\",\"status\":\"queued\"}\n"
@@ -253,6 +293,8 @@ int main(void) {
         tcase_add_test(t, backup);
         tcase_add_test(t, submit_options);
         tcase_add_test(t, export_and_import);
+        tcase_add_test(t, options_are_kept);
+        tcase_add_test(t, import_of_a_unique_key_in_use);
         tcase_add_test(t, import_names_bad_lines);
         tcase_add_test(t, import_stops_when_there_is_no_room);
         suite_add_tcase(s, t);

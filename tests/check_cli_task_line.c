@@ -92,6 +92,28 @@ START_TEST(there_and_back) {
 }
 END_TEST
 
+static void check_options(const char *given, const char *expected) {
+        _cleanup_free_ char *line = format_string(LINE(",\"options\":%s"), given), *error = NULL;
+        TaskLine l;
+
+        ck_assert_int_eq(task_line_parse(line, strlen(line), &l, &error), 0);
+        if (expected)
+                ck_assert_str_eq(l.submission.options, expected);
+        else
+                ck_assert_ptr_null(l.submission.options);
+        task_line_done(&l);
+}
+
+START_TEST(options) {
+        check_options("{}", NULL);
+        check_options("null", NULL);
+        check_options("{\"unique_policy\":\"return\"}", NULL);
+        check_options("{ \"durability\": \"none\" }", "{\"durability\":\"none\"}");
+        check_options("{\"unique\":\"a/b\",\"unique_policy\":\"return\",\"more\":[1.10]}",
+                      "{\"unique\":\"a/b\",\"more\":[1.10]}");
+}
+END_TEST
+
 START_TEST(states) {
         static const char *const live[] = { "pending",  "scheduled", "queued",
                                             "assigned", "running",   "retrying" };
@@ -139,6 +161,8 @@ START_TEST(bad_lines) {
         check_bad(LINE(",\"arguments\":\"YQ\",\"arguments_encoding\":\"base64\""), "not base64");
         check_bad(LINE(",\"arguments\":\"x\",\"arguments_encoding\":\"rot13\""),
                   "must be \"text\" or \"base64\"");
+        check_bad(LINE(",\"options\":[]"), "\"options\" must be an object");
+        check_bad(LINE(",\"options\":\"{}\""), "\"options\" must be an object");
 }
 END_TEST
 
@@ -149,6 +173,7 @@ int main(void) {
         tcase_add_test(t, writing);
         tcase_add_test(t, writing_nonsense);
         tcase_add_test(t, there_and_back);
+        tcase_add_test(t, options);
         tcase_add_test(t, states);
         tcase_add_test(t, bad_lines);
         suite_add_tcase(s, t);

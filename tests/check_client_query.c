@@ -119,7 +119,7 @@ START_TEST(status_is_one_object) {
                 "\"worker\":\"sw1\",\"attempt\":1,\"result\":{\"args\":[\"a/b\",1.10]},\"error\":null,"
                 "\"created_at\":\"2026-11-24T12:30:01.000001Z\",\"started_at\":null,"
                 "\"completed_at\":\"2026-11-24T12:30:02.25Z\","
-                "\"arguments\":{\"args\":[\"a/b\",1.10]},\"extra\":7}",
+                "\"arguments\":{\"args\":[\"a/b\",1.10]},\"options\":{},\"extra\":7}",
                 id);
         ck_assert_str_eq(json, expected);
 }

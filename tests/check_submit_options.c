@@ -3,6 +3,7 @@
 /* The options of a task that is submitted. */
 
 #include "controld-test.h"
+#include "json-util.h"
 #include "submit-options.h"
 
 static char error[160];
@@ -122,6 +123,35 @@ START_TEST(test_claim) {
 }
 END_TEST
 
+static void check_json(const char *text, bool in_memory, const char *expected) {
+        _cleanup_json_ struct json_object *o = NULL;
+        TaskTable table = {};
+        TaskType *types = NULL;
+        TaskSpec spec = make_spec(make_type(&types, "a"), PRIORITY_NORMAL);
+        Task *t;
+
+        spec.options = text;
+        spec.options_size = strlen(text);
+        ck_assert_int_eq(task_new(&table, &spec, &t), 0);
+        t->in_memory = in_memory;
+        o = submit_options_to_json(t);
+        ck_assert_ptr_nonnull(o);
+        ck_assert_str_eq(json_object_to_json_string_ext(o, JSON_COMPACT), expected);
+        task_table_done(&table);
+        task_types_free(&types);
+}
+
+START_TEST(test_to_json) {
+        check_json("", false, "{}");
+        check_json("", true, "{\"durability\":\"none\"}");
+        check_json("{\"unique\": \"a/b\"}", false, "{\"unique\":\"a/b\"}");
+        check_json("{\"durability\":\"none\",\"unique\":\"u\",\"unique_policy\":\"return\"}", true,
+                   "{\"durability\":\"none\",\"unique\":\"u\",\"unique_policy\":\"return\"}");
+        check_json("{\"later\":[1.10]}", true, "{\"later\":[1.10],\"durability\":\"none\"}");
+        check_json("{broken", false, "{}");
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("submit_options");
         TCase *t = tcase_create("all");
@@ -132,6 +162,7 @@ int main(void) {
         tcase_add_test(t, test_long_name);
         tcase_add_test(t, test_longest_key);
         tcase_add_test(t, test_claim);
+        tcase_add_test(t, test_to_json);
         suite_add_tcase(suite, t);
         return check_run(suite);
 }

@@ -444,8 +444,13 @@ START_TEST(test_options) {
         static const struct {
                 int option, value;
         } expected[] = {
-                { ZMQ_LINGER, 0 },        { ZMQ_SNDHWM, 100 },         { ZMQ_RCVHWM, 100 },
-                { ZMQ_TCP_KEEPALIVE, 1 }, { ZMQ_HANDSHAKE_IVL, 3000 }, { ZMQ_RECONNECT_IVL, 100 },
+                { ZMQ_LINGER, 0 },
+                { ZMQ_SNDHWM, 100 },
+                { ZMQ_RCVHWM, 100 },
+                { ZMQ_TCP_KEEPALIVE, 1 },
+                { ZMQ_HANDSHAKE_IVL, 3000 },
+                { ZMQ_RECONNECT_IVL, 100 },
+                { ZMQ_CONNECT_TIMEOUT, 4000 },
         };
         int64_t max_frame;
         size_t size = sizeof(max_frame);

@@ -100,6 +100,8 @@ static FakeTask *new_task(Fake *f, const struct iovec *group) {
         t->arguments.iov_base = wire_get_string(&group[3]);
         t->arguments.iov_len = group[3].iov_len;
         MUST(t->arguments.iov_base);
+        MUST(group[4].iov_len < sizeof(t->options));
+        copy_text(t->options, &group[4]);
         HASH_ADD(hh, f->tasks, id, sizeof(t->id), t);
         HASH_ADD_KEYPTR(by_key, f->keys, t->key, strlen(t->key), t);
         fake_add(f, FAKE_TASKS, 1);
@@ -216,9 +218,10 @@ static void on_status(Fake *f, const WireMessage *m, FakeTask *t) {
                 info, sizeof(info),
                 "{\"task_id\":\"%s\",\"name\":\"%s\",\"status\":\"%s\",\"priority\":\"%s\","
                 "\"worker\":\"sw1\",\"attempt\":1,\"created_at\":\"2026-11-24T12:30:01.000001Z\","
-                "\"started_at\":null,\"completed_at\":%s,\"extra\":7}",
+                "\"started_at\":null,\"completed_at\":%s,\"options\":%s,\"extra\":7}",
                 id, t->name, task_state_to_string(t->state), task_priority_to_string(t->priority),
-                task_state_is_terminal(t->state) ? "\"2026-11-24T12:30:02.25Z\"" : "null");
+                task_state_is_terminal(t->state) ? "\"2026-11-24T12:30:02.25Z\"" : "null",
+                t->options[0] ? t->options : "{}");
         wire_begin(&f->out, WIRE_TASK, &m->correlation);
         wire_put_string(&f->out, info);
         wire_put(&f->out, t->arguments.iov_base, t->arguments.iov_len);

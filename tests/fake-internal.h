@@ -27,6 +27,7 @@ typedef struct FakeTask {
         TaskPriority priority;
         TaskState state;
         struct iovec arguments, result;
+        char options[200];
         const char *error;
         uint64_t created_usec, completed_usec;
         char waiter[16]; /* routing id of the one peer that wants the result */
@@ -43,8 +44,8 @@ struct Fake {
         const char *_Atomic refuse_code, *_Atomic refuse_text;
         _Atomic unsigned counters[_FAKE_COUNTER_MAX];
         _Atomic unsigned n_stolen;
-        char options[WIRE_OPTIONS_MAX + 1];
         atomic_bool is_mute_once;
+        char options[WIRE_OPTIONS_MAX + 1];
         FakeTask *tasks, *keys, *slow;
         Frames in;
         WireOut out;

@@ -1,23 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "batch-line.h"
 #include "cli.h"
+#include "error-text.h"
 #include "json-util.h"
-
-static int bad(char **ret_error, const char *format, ...) _printf_(2, 3);
-
-static int bad(char **ret_error, const char *format, ...) {
-        va_list ap;
-        int n;
-
-        va_start(ap, format);
-        n = vasprintf(ret_error, format, ap);
-        va_end(ap);
-        return n < 0 ? -ENOMEM : -EBADMSG;
-}
 
 void batch_line_done(BatchLine *l) {
         json_object_put(l->object);
@@ -30,7 +18,7 @@ void batch_line_done(BatchLine *l) {
 static int get_text(struct json_object *o, const char *key, const char **ret, char **ret_error) {
         *ret = NULL;
         if (json_get_string(o, key, ret) < 0)
-                return bad(ret_error, "\"%s\" must be a string", key);
+                return fail_with_text(ret_error, -EBADMSG, "\"%s\" must be a string", key);
         return 0;
 }
 
@@ -44,9 +32,10 @@ static int get_name(struct json_object *o, const char **ret, char **ret_error) {
         if (r < 0)
                 return r;
         if (task_name && name)
-                return bad(ret_error, "\"task_name\" and \"name\" are the same: give one of them");
+                return fail_with_text(ret_error, -EBADMSG,
+                                      "\"task_name\" and \"name\" are the same: give one of them");
         if (!task_name && !name)
-                return bad(ret_error, "\"task_name\" is missing");
+                return fail_with_text(ret_error, -EBADMSG, "\"task_name\" is missing");
         *ret = task_name ?: name;
         return 0;
 }
@@ -61,9 +50,9 @@ static int make_arguments_text(struct json_object *o, char **ret, char **ret_err
         struct json_object *args = NULL, *kwargs = NULL;
 
         if (json_get_array(o, "args", &args) < 0)
-                return bad(ret_error, "\"args\" must be an array");
+                return fail_with_text(ret_error, -EBADMSG, "\"args\" must be an array");
         if (json_get_object(o, "kwargs", &kwargs) < 0)
-                return bad(ret_error, "\"kwargs\" must be an object");
+                return fail_with_text(ret_error, -EBADMSG, "\"kwargs\" must be an object");
         if (asprintf(ret, "{\"args\":%s,\"kwargs\":%s}", plain(args, "[]"), plain(kwargs, "{}")) <
             0)
                 return -ENOMEM;
@@ -79,13 +68,13 @@ static int parse_object(const char *text, size_t size, struct json_object **ret,
 
         r = json_parse_object(text, size, ret, &why);
         if (r == -EBADMSG)
-                return bad(ret_error, "not a JSON object: %s", why);
+                return fail_with_text(ret_error, -EBADMSG, "not a JSON object: %s", why);
         if (r < 0)
                 return r;
         unknown = json_unknown_key(*ret, known);
         if (unknown)
-                return bad(
-                        ret_error,
+                return fail_with_text(
+                        ret_error, -EBADMSG,
                         "unknown key \"%.100s\": a line has task_name (or name), args, kwargs, priority, key, "
                         "unique, unique_policy and durability",
                         unknown);
@@ -104,7 +93,8 @@ static int get_options(BatchLine *l, char **ret_error) {
         if (r < 0)
                 return r;
         if (policy && !unique)
-                return bad(ret_error, "\"unique_policy\" goes with \"unique\"");
+                return fail_with_text(ret_error, -EBADMSG,
+                                      "\"unique_policy\" goes with \"unique\"");
         r = make_task_options(unique, policy, durability, &l->options);
         l->submission.options = l->options;
         return r;

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
-#include <stdarg.h>
-#include <stdio.h>
-
+#include "task-line.h"
 #include "base64.h"
+#include "error-text.h"
 #include "json-util.h"
 #include "parse-util.h"
 #include "task-id.h"
-#include "task-line.h"
 #include "task-state.h"
 
 /* --- writing --- */
@@ -74,28 +72,18 @@ struct json_object *task_line_new(const fastworker_task_view *task, const char *
 
 /* --- reading --- */
 
-static int bad(char **ret_error, const char *format, ...) _printf_(2, 3);
-
-static int bad(char **ret_error, const char *format, ...) {
-        va_list ap;
-        int n;
-
-        va_start(ap, format);
-        n = vasprintf(ret_error, format, ap);
-        va_end(ap);
-        return n < 0 ? -ENOMEM : -EBADMSG;
-}
-
 void task_line_done(TaskLine *l) {
         json_object_put(l->object);
         free(l->arguments);
+        free(l->options);
         *l = (TaskLine){};
 }
 
 static int need_text(struct json_object *o, const char *key, const char **ret, char **ret_error) {
         return json_get_string(o, key, ret) > 0
                        ? 0
-                       : bad(ret_error, "\"%s\" must be there and a string", key);
+                       : fail_with_text(ret_error, -EBADMSG, "\"%s\" must be there and a string",
+                                        key);
 }
 
 static int read_words(TaskLine *l, char **ret_error) {
@@ -113,21 +101,24 @@ static int read_words(TaskLine *l, char **ret_error) {
         if (r < 0)
                 return r;
         if (task_id_from_text(s->key, strlen(s->key), &unused) < 0)
-                return bad(ret_error, "\"%.100s\" is not a task id: the 36 characters of a UUID",
-                           s->key);
+                return fail_with_text(ret_error, -EBADMSG,
+                                      "\"%.100s\" is not a task id: the 36 characters of a UUID",
+                                      s->key);
         state = task_state_from_string(status);
         if (state < 0)
-                return bad(ret_error, "\"%.100s\" is not the state of a task", status);
+                return fail_with_text(ret_error, -EBADMSG, "\"%.100s\" is not the state of a task",
+                                      status);
         l->has_ended = task_state_is_terminal(state);
         if (json_get_string(l->object, "priority", &s->priority) < 0)
-                return bad(ret_error, "\"priority\" must be a string");
+                return fail_with_text(ret_error, -EBADMSG, "\"priority\" must be a string");
         return 0;
 }
 
 static int take_base64(TaskLine *l, const char *text, char **ret_error) {
         int r = base64_decode(text, &l->arguments, &l->submission.arguments_size);
 
-        return r == -EINVAL ? bad(ret_error, "\"arguments\" is not base64") : r;
+        return r == -EINVAL ? fail_with_text(ret_error, -EBADMSG, "\"arguments\" is not base64")
+                            : r;
 }
 
 static int copy_arguments(TaskLine *l, const char *text, size_t size) {
@@ -147,7 +138,8 @@ static int read_arguments(TaskLine *l, char **ret_error) {
         int r;
 
         if (json_get_string(l->object, "arguments_encoding", &encoding) < 0)
-                return bad(ret_error, "\"arguments_encoding\" must be a string");
+                return fail_with_text(ret_error, -EBADMSG,
+                                      "\"arguments_encoding\" must be a string");
         (void) json_object_object_get_ex(l->object, "arguments", &value);
         if (!encoding) {
                 if (!value)
@@ -155,18 +147,39 @@ static int read_arguments(TaskLine *l, char **ret_error) {
                 text = json_object_to_json_string_length(value, JSON_COMPACT, &size);
                 r = text ? copy_arguments(l, text, size) : -ENOMEM;
         } else if (!json_object_is_type(value, json_type_string))
-                return bad(ret_error,
-                           "with \"arguments_encoding\", \"arguments\" must be a string");
+                return fail_with_text(
+                        ret_error, -EBADMSG,
+                        "with \"arguments_encoding\", \"arguments\" must be a string");
         else if (streq(encoding, "text"))
                 r = copy_arguments(l, json_object_get_string(value),
                                    (size_t) json_object_get_string_len(value));
         else if (streq(encoding, "base64"))
                 r = take_base64(l, json_object_get_string(value), ret_error);
         else
-                return bad(ret_error, "\"arguments_encoding\" must be \"text\" or \"base64\"");
+                return fail_with_text(ret_error, -EBADMSG,
+                                      "\"arguments_encoding\" must be \"text\" or \"base64\"");
         if (r >= 0)
                 l->submission.arguments = l->arguments;
         return r;
+}
+
+/* Which of them there are is for the coordinator to judge. But the task is to keep its id, or not to be taken: another
+ * one with its unique key does not stand for it, as it may have done for who submitted it first. */
+static int read_options(TaskLine *l, char **ret_error) {
+        struct json_object *o = NULL;
+        const char *text;
+
+        if (json_get_object(l->object, "options", &o) < 0)
+                return fail_with_text(ret_error, -EBADMSG, "\"options\" must be an object");
+        if (!o)
+                return 0;
+        json_object_object_del(o, "unique_policy");
+        if (json_object_object_length(o) == 0)
+                return 0;
+        text = json_object_to_json_string_ext(o, JSON_COMPACT);
+        l->options = text ? strdup(text) : NULL;
+        l->submission.options = l->options;
+        return l->options ? 0 : -ENOMEM;
 }
 
 int task_line_parse(const char *text, size_t size, TaskLine *ret, char **ret_error) {
@@ -176,11 +189,13 @@ int task_line_parse(const char *text, size_t size, TaskLine *ret, char **ret_err
 
         r = json_parse_object(text, size, &l.object, &why);
         if (r == -EBADMSG)
-                r = bad(ret_error, "not a JSON object: %s", why);
+                r = fail_with_text(ret_error, -EBADMSG, "not a JSON object: %s", why);
         if (r >= 0)
                 r = read_words(&l, ret_error);
         if (r >= 0)
                 r = read_arguments(&l, ret_error);
+        if (r >= 0)
+                r = read_options(&l, ret_error);
         if (r < 0) {
                 task_line_done(&l);
                 return r;

@@ -5,11 +5,14 @@
  *
  * It is what the coordinator says of the task, with "arguments", "result" and "error". A payload that is JSON stands
  * there as that; one that is not is a string, and "arguments_encoding" or "result_encoding" says what it holds:
- * "text", the very text, or "base64", for what is not UTF-8. No payload is null. */
+ * "text", the very text, or "base64", for what is not UTF-8. No payload is null. "options" is the object that the
+ * task was submitted with; without it, or with null, there were none. */
 
 #include <json-c/json.h>
 
 #include <fastworker/client.h>
+
+#include "macro.h"
 
 /* A fresh object; NULL with *ret_error (static) set when what the coordinator says makes no sense, or without when
  * out of memory. */
@@ -17,7 +20,7 @@ struct json_object *task_line_new(const fastworker_task_view *task, const char *
 
 typedef struct TaskLine {
         struct json_object *object; /* owns the strings of the submission */
-        char *arguments;
+        char *arguments, *options;
         fastworker_submission submission; /* the key is the id */
         bool has_ended;
 } TaskLine;

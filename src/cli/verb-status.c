@@ -50,6 +50,13 @@ static void show_payload(struct json_object *o, const char *key, const char *lab
         putchar('\n');
 }
 
+static void show_options(struct json_object *o) {
+        struct json_object *given = NULL;
+
+        if (json_get_object(o, "options", &given) > 0 && json_object_object_length(given) > 0)
+                show_member(o, "options", "Options");
+}
+
 static void show_task(struct json_object *o) {
         show_member(o, "task_id", "Task");
         show_member(o, "name", "Name");
@@ -57,6 +64,7 @@ static void show_task(struct json_object *o) {
         show_member(o, "status", "Status");
         show_member(o, "waits_for", "Waits for");
         show_member(o, "priority", "Priority");
+        show_options(o);
         show_member(o, "worker", "Worker");
         show_member(o, "attempt", "Attempt");
         if (streq(text_of(o, "status"), "success"))

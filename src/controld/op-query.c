@@ -8,6 +8,7 @@
 #include "dispatch.h"
 #include "json-util.h"
 #include "ops.h"
+#include "submit-options.h"
 
 #define QUEUE_SAMPLE 100U /* tasks shown of each queue */
 
@@ -57,6 +58,8 @@ int op_status(Controld *c, const Request *r) {
                                       "this task is expired or unknown");
 
         o = task_to_json(t);
+        if (o && json_add(o, "options", submit_options_to_json(t)) < 0)
+                return request_refuse(r, WIRE_ERROR_INTERNAL, "out of memory");
         text = o ? json_object_to_json_string_length(o, JSON_COMPACT, &size) : NULL;
         if (!text)
                 return request_refuse(r, WIRE_ERROR_INTERNAL, "out of memory");

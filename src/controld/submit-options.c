@@ -68,6 +68,21 @@ int submit_options_parse(const struct iovec *text, SubmitOptions *ret, char ret_
         return r < 0 ? r : read_unique(o, ret, ret_error);
 }
 
+/* The text is kept only of unique tasks, and may be of another version: all of it that is JSON is passed on. */
+struct json_object *submit_options_to_json(const Task *t) {
+        _cleanup_json_ struct json_object *o = NULL;
+        int r;
+
+        r = json_parse_object(task_options(t), t->options_size, &o, NULL);
+        if (r == -EBADMSG)
+                o = json_object_new_object();
+        if (r == -ENOMEM || !o)
+                return NULL;
+        if (t->in_memory && json_add_string(o, "durability", "none") < 0)
+                return NULL;
+        return TAKE_PTR(o);
+}
+
 int submit_options_claim_unique(TaskTable *table, Task *t) {
         const struct iovec text = { (char *) task_options(t), t->options_size };
         SubmitOptions options;

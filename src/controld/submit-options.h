@@ -8,6 +8,7 @@
  *     "unique_policy": "refuse"        a second one is refused (the default)
  *                      "return"        a second submit gets the id of the first */
 
+#include <json-c/json.h>
 #include <stdbool.h>
 #include <sys/uio.h>
 
@@ -22,6 +23,10 @@ typedef struct SubmitOptions {
 
 /* Empty text gives the defaults. -EINVAL, and the text in *ret_error says what is wrong; -ENOMEM. */
 int submit_options_parse(const struct iovec *text, SubmitOptions *ret, char ret_error[static 160]);
+
+/* The document again, as a fresh object: what of the task's options its record still knows; {} if there is nothing to
+ * say. NULL when out of memory. */
+struct json_object *submit_options_to_json(const Task *t);
 
 /* The task will live (again): takes the unique key that its options name, if any. -EEXIST if a task that has not
  * ended has it; -ENOMEM. */

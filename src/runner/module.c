@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 #include <dlfcn.h>
-#include <stdarg.h>
 #include <stdio.h>
 
+#include "error-text.h"
 #include "hash.h"
 #include "module.h"
 #include "wire.h"
@@ -25,18 +25,6 @@ struct Modules {
         const Task *last; /* found last: the same task often comes many times in a row */
 };
 
-static int fail(char **ret, int error, const char *format, ...) _printf_(3, 4);
-
-static int fail(char **ret, int error, const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        if (vasprintf(ret, format, ap) < 0)
-                *ret = NULL;
-        va_end(ap);
-        return error;
-}
-
 static int remember_file(Modules *m, const char *file, const char **ret) {
         char **files, *copy;
 
@@ -57,16 +45,17 @@ static int add_task(Modules *m, const char *file, const fastworker_task_definiti
         Task *task;
 
         if (!wire_field_is_valid(WIRE_KIND_NAME, &name))
-                return fail(
+                return fail_with_text(
                         ret_error, -EINVAL,
                         "%s: defines a task called \"%s\"; a name is 1 to 255 letters, digits or . _ : -",
                         file, d->name ? d->name : "");
         if (!d->function)
-                return fail(ret_error, -EINVAL, "%s: task %s has no function", file, d->name);
+                return fail_with_text(ret_error, -EINVAL, "%s: task %s has no function", file,
+                                      d->name);
         HASH_FIND(hh, m->tasks, d->name, name.iov_len, task);
         if (task)
-                return fail(ret_error, -EEXIST, "%s: task %s is defined in %s already", file,
-                            d->name, task->file);
+                return fail_with_text(ret_error, -EEXIST, "%s: task %s is defined in %s already",
+                                      file, d->name, task->file);
 
         task = calloc(1, sizeof(*task));
         if (!task)
@@ -89,15 +78,16 @@ static int add_tasks(Modules *m, const char *file, const fastworker_module_defin
         int r;
 
         if (d->abi != FASTWORKER_TASK_ABI)
-                return fail(
+                return fail_with_text(
                         ret_error, -EPROTO,
                         "%s: is made for version %u of the task interface; this runner has version %d",
                         file, d->abi, FASTWORKER_TASK_ABI);
         if (d->definition_size < DEFINITION_SIZE_MIN ||
             d->definition_size % _Alignof(fastworker_task_definition) != 0)
-                return fail(ret_error, -EPROTO, "%s: its table of tasks is damaged", file);
+                return fail_with_text(ret_error, -EPROTO, "%s: its table of tasks is damaged",
+                                      file);
         if (d->n_tasks == 0)
-                return fail(ret_error, -ENODATA, "%s: defines no tasks", file);
+                return fail_with_text(ret_error, -ENODATA, "%s: defines no tasks", file);
 
         for (size_t i = 0; i < d->n_tasks; i++, p += d->definition_size) {
                 r = add_task(m, file, (const fastworker_task_definition *) p, ret_error);
@@ -118,16 +108,17 @@ int modules_load(Modules *m, const char *file, char **ret_error) {
                 text = dlerror();
                 /* Most messages of dlopen() begin with the name of the file. */
                 if (text && strncmp(text, file, strlen(file)) == 0)
-                        return fail(ret_error, -ENOEXEC, "%s", text);
-                return fail(ret_error, -ENOEXEC, "%s: %s", file, text ? text : "cannot be loaded");
+                        return fail_with_text(ret_error, -ENOEXEC, "%s", text);
+                return fail_with_text(ret_error, -ENOEXEC, "%s: %s", file,
+                                      text ? text : "cannot be loaded");
         }
         symbol = dlsym(object, "fastworker_module");
         if (!symbol) {
                 (void) dlclose(object);
-                return fail(ret_error, -ENOEXEC,
-                            "%s: is no task module: it does not define fastworker_module "
-                            "(see FASTWORKER_MODULE in <fastworker/task.h>)",
-                            file);
+                return fail_with_text(ret_error, -ENOEXEC,
+                                      "%s: is no task module: it does not define fastworker_module "
+                                      "(see FASTWORKER_MODULE in <fastworker/task.h>)",
+                                      file);
         }
 
         r = remember_file(m, file, &file);

@@ -14,7 +14,7 @@ Modules *modules_free(Modules *m);
 DEFINE_CLEANUP_FUNC(Modules *, modules_free);
 
 /* Loads a shared object, for the life of the process, and enters its tasks. Returns 0 or -errno; then
- * *ret_error is one line that says why and names the file (a fresh string, or NULL when out of memory). */
+ * *ret_error is one line that says why and names the file (a fresh string), or NULL with -ENOMEM. */
 int modules_load(Modules *m, const char *file, char **ret_error);
 
 /* NULL if no module defines the task. */

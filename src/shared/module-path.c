@@ -1,25 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "error-text.h"
 #include "module-path.h"
 #include "parse-util.h"
 
 #define SUFFIX ".so"
-
-static int fail(char **ret, int error, const char *format, ...) _printf_(3, 4);
-
-static int fail(char **ret, int error, const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        if (vasprintf(ret, format, ap) < 0)
-                *ret = NULL;
-        va_end(ap);
-        return error;
-}
 
 static bool has_suffix(const char *name) {
         size_t n = strlen(name);
@@ -85,18 +73,18 @@ int module_path_find(char *const *names, char *const *path, char ***ret_files, c
                 if (r > 0)
                         continue;
                 if (strchr(*name, '/'))
-                        return fail(ret_error, -ENOENT, "Task module %s: there is no such file",
-                                    *name);
+                        return fail_with_text(ret_error, -ENOENT,
+                                              "Task module %s: there is no such file", *name);
                 places = strv_join(directories, " ");
                 if (!places)
                         return -ENOMEM;
-                return fail(
+                return fail_with_text(
                         ret_error, -ENOENT,
                         "Task module %s (TaskModules=): no %s%s in any of the directories of ModulePath=: %s",
                         *name, *name, has_suffix(*name) ? "" : SUFFIX, places);
         }
         if (!files)
-                return fail(ret_error, -EINVAL, "TaskModules= names no task modules");
+                return fail_with_text(ret_error, -EINVAL, "TaskModules= names no task modules");
         *ret_files = TAKE_PTR(files);
         return 0;
 }

@@ -8,5 +8,5 @@
 /* For each name the file NAME.so in the first directory of `path` that has it, then in the installed place;
  * a name with a slash is itself a file. Elements of `path` may be several directories with colons between.
  * Returns 0 with the absolute names of the files in order, -ENOENT or -EINVAL with a line in *ret_error that
- * names the module and all places (a fresh string, or NULL when out of memory), or -ENOMEM. */
+ * names the module and all places (a fresh string), or -ENOMEM without. */
 int module_path_find(char *const *names, char *const *path, char ***ret_files, char **ret_error);

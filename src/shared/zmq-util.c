@@ -11,6 +11,7 @@
 #include "zmq-util.h"
 
 #define HANDSHAKE_MSEC     3000
+#define CONNECT_MSEC       4000
 #define RECONNECT_MSEC     100
 #define RECONNECT_MAX_MSEC 2000
 
@@ -195,6 +196,10 @@ static int set_limits(void *socket, int type, const SocketLimits *limits) {
                 { ZMQ_LINGER, 0 },
                 { ZMQ_SNDHWM, limits->high_water_messages },
                 { ZMQ_RCVHWM, limits->receive_messages ?: limits->high_water_messages },
+                /* A connect that nobody answers is tried again by the kernel ever more rarely, at last after
+                 * more than a minute: so long nothing would happen after a cut, although the network is whole
+                 * again. A new connect begins with tries a second apart. */
+                { ZMQ_CONNECT_TIMEOUT, CONNECT_MSEC },
                 { ZMQ_HANDSHAKE_IVL, HANDSHAKE_MSEC },
                 { ZMQ_RECONNECT_IVL, RECONNECT_MSEC },
                 { ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MSEC },

@@ -33,8 +33,8 @@ typedef struct SocketLimits {
         int receive_messages;    /* another limit for those received; 0: the same */
 } SocketLimits;
 
-/* A new socket: LINGER 0, MAXMSGSIZE, HWM, a short handshake time limit, TCP keepalive and reconnect
- * intervals; a ROUTER also reports peers that are gone instead of dropping what is sent to them. */
+/* A new socket: LINGER 0, MAXMSGSIZE, HWM, short time limits to connect and for the handshake, TCP keepalive and
+ * reconnect intervals; a ROUTER also reports peers that are gone instead of dropping what is sent to them. */
 int zsocket_new(void *context, int type, const SocketLimits *limits, void **ret);
 int zsocket_set_int(void *socket, int option, int value);
 
