@@ -2,6 +2,10 @@
 
 /* locate.c and discover.c: where the coordinator is. */
 
+#include <grp.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
 #include "client-fixture.h"
 #include "client-internal.h"
 #include "time-util.h"
@@ -39,6 +43,67 @@ START_TEST(the_order_of_places) {
         check_place(0, "tcp://127.0.0.1:5750", true);
         ck_assert_ok(fastworker_client_set_address(client, "tcp://127.0.0.1:5755"));
         check_place(0, "tcp://127.0.0.1:5755", false);
+}
+END_TEST
+
+/* What somebody is told who may not use the socket. Root may use any. */
+static void check_denied(const char *address, const char *expected) {
+        uint64_t began = now_usec(CLOCK_MONOTONIC);
+        int status;
+        pid_t pid;
+
+        pid = fork();
+        if (pid == 0) {
+                char *json;
+
+                if (geteuid() == 0 &&
+                    (setgroups(0, NULL) < 0 || setresgid(65534, 65534, 65534) < 0 ||
+                     setresuid(65534, 65534, 65534) < 0))
+                        _exit(10);
+                if (fastworker_client_connect(client) != -EACCES)
+                        _exit(11);
+                if (!strstr(fastworker_client_get_error(client), expected))
+                        _exit(12);
+                if (fastworker_discover(client, address, &json) != -EACCES)
+                        _exit(13);
+                _exit(strstr(fastworker_client_get_error(client), expected) ? 0 : 14);
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_int_eq(status, 0);
+        ck_assert_uint_lt(now_usec(CLOCK_MONOTONIC) - began, 10 * USEC_PER_SEC);
+}
+
+/* Somebody who may not use the socket is told so at once; of the local one, unless another coordinator answers. */
+START_TEST(a_socket_that_is_denied) {
+        _cleanup_free_ char *path = path_in("local.sock"),
+                            *address = format_string("ipc://%s", path);
+        bool is_root = geteuid() == 0;
+        const char *text = is_root ? "is for members of group root" : "Permission denied";
+
+        fake = fake_new(address);
+        setenv("FASTWORKER_LOCAL_SOCKET", path, 1);
+        setenv("FASTWORKER_DISCOVERY_ADDRESS", "tcp://127.0.0.1:1", 1);
+        ck_assert_int_eq(chown(path, (uid_t) -1, getegid()), 0);
+        ck_assert_int_eq(chmod(path, is_root ? 0660 : 0), 0);
+        ck_assert_int_eq(chmod(test_directory, 0755), 0);
+        check_denied(address, text);
+
+        /* The same with an address that was given, in each of the ways. */
+        unsetenv("FASTWORKER_LOCAL_SOCKET");
+        setenv("FASTWORKER_BASE_ADDRESS", address, 1);
+        check_denied(address, text);
+        unsetenv("FASTWORKER_BASE_ADDRESS");
+        ck_assert_ok(fastworker_client_set_discovery_address(client, address));
+        check_denied(address, text);
+        ck_assert_ok(fastworker_client_set_address(client, address));
+        check_denied(address, text);
+
+        /* No group would help. */
+        ck_assert_int_eq(chmod(path, is_root ? 0600 : 0), 0);
+        check_denied(address, "you may not connect to");
+        ck_assert_int_eq(chmod(test_directory, is_root ? 0700 : 0), 0);
+        check_denied(address, "you may not connect to");
+        ck_assert_int_eq(chmod(test_directory, 0700), 0);
 }
 END_TEST
 
@@ -225,6 +290,7 @@ int main(void) {
         tcase_add_checked_fixture(t, setup_nothing, teardown_all);
         tcase_set_timeout(t, 60);
         tcase_add_test(t, the_order_of_places);
+        tcase_add_test(t, a_socket_that_is_denied);
         tcase_add_test(t, wildcards_become_loopback);
         tcase_add_test(t, bad_variables_are_named);
         tcase_add_test(t, the_best_endpoint);

@@ -77,6 +77,58 @@ START_TEST(test_precedence) {
 END_TEST
 
 /* A list grows within one place and starts anew in the next. */
+/* Of the files, that of the unit counts least and that of the instance most; the latter need not be there. */
+START_TEST(test_layers) {
+        _cleanup_free_ char *defaults = path_in("defaults.conf"), *instance = path_in("x@1.conf"),
+                            *low = format_string("--defaults=%s", defaults),
+                            *high = format_string("--instance-config=%s", instance),
+                            *at_low = format_string("%s:2", defaults),
+                            *at_file = format_string("%s:2", test_config_path),
+                            *at_high = format_string("%s:2", instance);
+        Loaded l;
+
+        l = load_ok(high);
+        check_name(&l, "nobody", "default");
+        loaded_done(&l);
+
+        write_text(defaults, "[Main]\nName=low\nEnabled=yes\n");
+        l = load_ok(low, high);
+        check_name(&l, "low", at_low);
+        loaded_done(&l);
+
+        write_text(test_config_path, "[Main]\nName=file\n");
+        l = load_ok(low, high);
+        check_name(&l, "file", at_file);
+        ck_assert(l.settings->enabled);
+        loaded_done(&l);
+
+        write_text(instance, "[Main]\nName=high\nWrong=1\n");
+        l = load_ok(low, high);
+        check_name(&l, "high", at_high);
+        ck_assert_contains(l.log, "x@1.conf:3: unknown key Wrong");
+        loaded_done(&l);
+
+        l = load_ok(low, high, "--name=flag");
+        check_name(&l, "flag", "--name");
+        loaded_done(&l);
+
+        ck_assert_int_eq(unlink(defaults), 0);
+        l = load_ok(low);
+        ck_assert_int_eq(l.r, -ENOENT);
+        loaded_done(&l);
+}
+END_TEST
+
+START_TEST(test_ask_to_reload) {
+        _cleanup_loaded_ Loaded a = load_args("--reload=x"), b = load_args("--reload=2147483647");
+
+        ck_assert_int_eq(a.r, -EINVAL);
+        ck_assert_contains(a.log, "--reload=x: not a process id");
+        ck_assert_int_eq(b.r, -ESRCH);
+        ck_assert_contains(b.log, "Cannot ask process 2147483647 to reload");
+}
+END_TEST
+
 START_TEST(test_lists) {
         _cleanup_free_ char *a = NULL, *b = NULL, *c = NULL, *d = NULL, *e = NULL;
         Loaded l;
@@ -336,6 +388,8 @@ int main(void) {
         tcase_add_checked_fixture(t, setup_conf, teardown_directory);
         tcase_add_test(t, test_defaults);
         tcase_add_test(t, test_precedence);
+        tcase_add_test(t, test_layers);
+        tcase_add_test(t, test_ask_to_reload);
         tcase_add_test(t, test_lists);
         tcase_add_test(t, test_reset);
         tcase_add_test(t, test_bad_environment);

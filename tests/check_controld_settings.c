@@ -231,6 +231,32 @@ START_TEST(test_check_worker_id) {
 }
 END_TEST
 
+START_TEST(test_check_wake_socket) {
+        static const char *const bad[] = { "/run/x.sock", "/run/%i/%i", "run/%i",
+                                           "/run/%n-%i",  "/run/%i%",   "%i" };
+        _cleanup_free_ char *address = NULL,
+                            *longest = format_string("--wake-socket=/%0*d%%i", 95, 0),
+                            *too_long = format_string("--wake-socket=/%0*d%%i", 96, 0);
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_free_ char *flag = format_string("--wake-socket=%s", bad[i]);
+
+                load_flags(flag);
+                check_refused("WakeSocket=", "%i");
+        }
+        load_flags(too_long);
+        check_refused("WakeSocket=", "%i");
+        load_flags(longest);
+        check_taken();
+
+        load_flags();
+        ck_assert_uint_eq(settings->max_instances, 0);
+        address = settings_wake_address(settings->wake_socket, 12);
+        ck_assert_str_eq(address, "ipc:///run/fastworker/subworker-12.sock");
+        check_taken();
+}
+END_TEST
+
 START_TEST(test_check_ports) {
         load_flags((char *) "--base-address=tcp://127.0.0.1:5550");
         check_refused("BaseAddress=", "DiscoveryAddress=");
@@ -324,6 +350,7 @@ int main(void) {
         tcase_add_test(t, test_module_path);
         tcase_add_test(t, test_check_times);
         tcase_add_test(t, test_check_worker_id);
+        tcase_add_test(t, test_check_wake_socket);
         tcase_add_test(t, test_check_ports);
         tcase_add_test(t, test_check_addresses);
         tcase_add_test(t, test_worker_address);

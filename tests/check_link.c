@@ -198,6 +198,18 @@ START_TEST(test_register) {
 }
 END_TEST
 
+/* Whether it is started again is what the last registration says, while that holds. */
+START_TEST(test_on_demand) {
+        come_up("{\"on_demand\":true}");
+        ck_assert(link_is_on_demand(link_));
+        link_register_again(link_);
+        expect(worker_side, "REGISTER");
+        answer(worker_side, "REGISTERED", "{}", NULL);
+        run_until(seen.n_up == 2);
+        ck_assert(!link_is_on_demand(link_));
+}
+END_TEST
+
 /* Given only a discovery address, or a worker endpoint itself. */
 START_TEST(test_other_addresses) {
         start(NULL, client_address, false);
@@ -375,6 +387,7 @@ int main(void) {
         tcase_add_checked_fixture(c, setup, teardown);
         tcase_set_timeout(c, 60);
         tcase_add_test(c, test_register);
+        tcase_add_test(c, test_on_demand);
         tcase_add_test(c, test_other_addresses);
         tcase_add_test(c, test_messages);
         tcase_add_test(c, test_void_leases);

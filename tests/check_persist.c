@@ -3,8 +3,10 @@
 /* What the store is told, and what follows from what it tells. */
 
 #include "fake-store.h"
+#include "lease.h"
 #include "persist.h"
 #include "store-fault.h"
+#include "time-util.h"
 #include "turn.h"
 
 static void setup(void) {
@@ -76,6 +78,128 @@ START_TEST(test_life) {
         settle();
         results_drop(&fixture->results, &fixture->tasks, &fixture->dirty, t);
         ck_assert_int_eq(fake_store_last(sequence)->kind, FAKE_FORGET);
+}
+END_TEST
+
+static void let_time_pass(void) {
+        fixture->store_moved_usec -= 31 * USEC_PER_SEC;
+}
+
+/* What keeps the watchdog from being fed: batches that wait, although there is space. */
+START_TEST(test_moving) {
+        ck_assert(persist_is_moving(fixture));
+        let_time_pass();
+        ck_assert(persist_is_moving(fixture)); /* nothing waits */
+
+        (void) submit("");
+        persist_commit(fixture);
+        ck_assert(persist_is_moving(fixture));
+        let_time_pass();
+        ck_assert(!persist_is_moving(fixture));
+        ck_assert(!persist_is_moving(fixture));
+
+        fake_store.is_full = true;
+        ck_assert(persist_is_moving(fixture));
+        fake_store.is_full = false;
+        let_time_pass();
+        ck_assert(!persist_is_moving(fixture));
+
+        /* One of several has become safe: it is slow, but it works. */
+        (void) submit("");
+        persist_commit(fixture);
+        fake_store_make_safe(fake_store.ticket - 1);
+        ck_assert(persist_is_moving(fixture));
+        let_time_pass();
+        ck_assert(!persist_is_moving(fixture));
+        fake_store_make_safe(fake_store.ticket);
+        ck_assert(persist_is_moving(fixture));
+}
+END_TEST
+
+#define assert_since(usec, before)                                    \
+        do {                                                          \
+                ck_assert_uint_ge((usec), (before));                  \
+                ck_assert_uint_le((usec), now_usec(CLOCK_MONOTONIC)); \
+        } while (false)
+
+static void cancel(const Task *t) {
+        wire_put_task_id(fixture_begin(WIRE_CANCEL), &t->id);
+        fixture_request("client", ENDPOINT_CLIENT);
+}
+
+/* One word of the task is, in turn, since when it waits, when its return is safe, and when it ended. */
+START_TEST(test_waits_returns_ends) {
+        uint64_t before = now_usec(CLOCK_MONOTONIC);
+        Task *t = submit("");
+
+        settle();
+        fixture_take("client", WIRE_ACCEPTED);
+        fixture_worker("w1", "a", 1);
+        for (int round = 0; round < 2; round++) {
+                ck_assert_uint_eq(queue_length(&fixture->queue), 1);
+                assert_since(t->queued_monotonic_usec, before);
+                turn_end(fixture);
+                fake_store_make_safe(fake_store.ticket);
+                fixture_take("w1", WIRE_TASKS);
+
+                before = now_usec(CLOCK_MONOTONIC);
+                lease_return(fixture, t);
+                ck_assert(t->is_returning);
+                persist_commit(fixture);
+                ck_assert_uint_eq(t->return_ticket, fake_store.ticket);
+                fake_store_make_safe(fake_store.ticket - 1);
+                ck_assert_uint_eq(queue_length(&fixture->queue), 0);
+                fake_store_make_safe(fake_store.ticket);
+                ck_assert(!t->is_returning);
+        }
+
+        /* Ended, then tried again: its end does not count any more. */
+        turn_end(fixture);
+        fake_store_make_safe(fake_store.ticket);
+        before = now_usec(CLOCK_MONOTONIC);
+        ck_assert_int_eq(fixture_end(t, &(TaskEnd){ .state = TASK_FAILURE }), 0);
+        settle();
+        assert_since(t->ended_monotonic_usec, before);
+        before = now_usec(CLOCK_MONOTONIC);
+        ck_assert_int_ge(task_retry(fixture, t), 0);
+        ck_assert(!results_is_expired(&fixture->results, t));
+        settle();
+        assert_since(t->queued_monotonic_usec, before);
+}
+END_TEST
+
+START_TEST(test_cancelled_on_its_way) {
+        uint64_t before;
+        Task *t;
+
+        /* Before it was taken. */
+        before = now_usec(CLOCK_MONOTONIC);
+        t = submit("");
+        cancel(t);
+        settle();
+        fixture_take("client", WIRE_ACCEPTED);
+        fixture_take("client", WIRE_CANCELLED);
+        ck_assert_int_eq(t->state, TASK_CANCELLED);
+        assert_since(t->ended_monotonic_usec, before);
+        ck_assert_uint_eq(queue_length(&fixture->queue), 0);
+
+        /* On its way back to the queue. */
+        t = submit("");
+        settle();
+        fixture_take("client", WIRE_ACCEPTED);
+        fixture_worker("w1", "a", 1);
+        turn_end(fixture);
+        fixture_take("w1", WIRE_TASKS);
+        lease_return(fixture, t);
+        ck_assert(t->is_returning);
+        before = now_usec(CLOCK_MONOTONIC);
+        cancel(t);
+        ck_assert(t->is_ending);
+        ck_assert(!t->is_returning);
+        settle();
+        fixture_take("client", WIRE_CANCELLED);
+        assert_since(t->ended_monotonic_usec, before);
+        ck_assert_uint_eq(queue_length(&fixture->queue), 0);
 }
 END_TEST
 
@@ -260,6 +384,9 @@ int main(void) {
 
         tcase_add_checked_fixture(t, setup, fixture_teardown);
         tcase_add_test(t, test_life);
+        tcase_add_test(t, test_moving);
+        tcase_add_test(t, test_waits_returns_ends);
+        tcase_add_test(t, test_cancelled_on_its_way);
         tcase_add_test(t, test_memory_only);
         tcase_add_test(t, test_new_only);
         tcase_add_test(t, test_type);

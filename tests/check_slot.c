@@ -11,10 +11,10 @@
 #define RESULT_MAX (1024U * 1024U)
 
 typedef struct Seen {
-        char types[64];
+        char types[128];
         char ended[512]; /* "SEQ:OUTCOME:PAYLOAD " for each end */
         char logged[64];
-        unsigned n_turns;
+        unsigned n_turns, n_flood, n_output;
         bool gone;
         char reason[128];
         bool was_ready, intended;
@@ -53,6 +53,15 @@ static void on_done(Slot *s, Job *job, const RunnerMessage *m, void *userdata) {
 }
 
 static void on_log(Slot *s, const Job *job, const RunnerMessage *m, void *userdata) {
+        if (m->payload_size == strlen(ODD_RUNNER_FLOOD) &&
+            memcmp(m->payload, ODD_RUNNER_FLOOD, m->payload_size) == 0) {
+                seen.n_flood++;
+                return;
+        }
+        if (m->payload_size == 1) {
+                seen.n_output++;
+                return;
+        }
         append(seen.logged, sizeof(seen.logged), m->payload);
         append(seen.logged, sizeof(seen.logged), job ? " " : "? ");
 }
@@ -396,6 +405,44 @@ START_TEST(test_log) {
 }
 END_TEST
 
+/* A task that logs much must not have the journal drop what the daemon itself says. */
+START_TEST(test_chatter) {
+        start_ready();
+        stage("chatter", 1, "", 0);
+        flush();
+        run_until(slot_count(slot) == 0);
+        ck_assert_str_eq(seen.ended, "1:success: ");
+        ck_assert_uint_eq(seen.n_flood, 1000);
+}
+END_TEST
+
+/* Nor does one that never pauses keep us from everything else. */
+START_TEST(test_floods) {
+        start_ready();
+        stage("flood-log", 1, "", 0);
+        flush();
+        run_until(seen.n_flood > 0);
+        for (int i = 0; i < 10; i++)
+                slot_settle(slot);
+        slot_kill(slot);
+        run_until(seen.gone);
+        ck_assert_str_eq(seen.interrupted, "flood-log");
+
+        seen = (Seen){};
+        start_ready();
+        stage("flood-output", 2, "", 0);
+        flush();
+        run_until(slot_count(slot) == 0);
+        ck_assert_str_eq(seen.ended, "2:success: ");
+        for (int i = 0; i < 10; i++)
+                ck_assert_int_gt(sd_event_run(event, 20 * 1000000), 0);
+        slot_kill(slot);
+        run_until(seen.gone);
+        ck_assert_uint_gt(seen.n_output, 0);
+        ck_assert_uint_le(seen.n_output, 1000);
+}
+END_TEST
+
 /* The runner in Python that stands in the text of the protocol. */
 START_TEST(test_example) {
         _cleanup_free_ char *script = path_in("runner.py"), *big = NULL;
@@ -448,6 +495,8 @@ int main(int argc, char *argv[]) {
         tcase_add_test(c, test_does_not_start);
         tcase_add_loop_test(c, test_breaks_rules, 0, 6);
         tcase_add_test(c, test_log);
+        tcase_add_test(c, test_chatter);
+        tcase_add_test(c, test_floods);
         tcase_add_test(c, test_example);
         suite_add_tcase(s, c);
         return check_run(s);

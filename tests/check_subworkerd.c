@@ -508,6 +508,43 @@ START_TEST(test_reload) {
 }
 END_TEST
 
+/* How many tasks the registration just received offers. */
+static size_t count_offers(void) {
+        _cleanup_json_ struct json_object *info = NULL;
+        struct json_object *types;
+
+        ck_assert_int_eq(json_parse_object(message.fields[3].iov_base, message.fields[3].iov_len,
+                                           &info, NULL),
+                         0);
+        ck_assert_int_eq(json_get_array(info, "types", &types), 1);
+        return json_object_array_length(types);
+}
+
+/* A service may start before anyone has said what it is to offer; a reload is all it takes then. */
+START_TEST(test_no_modules) {
+        _cleanup_free_ char *config = path_in("daemon.conf"), *text = NULL;
+        size_t n;
+
+        start((char *) "--drain-timeout=1", NULL);
+        expect_registration();
+        ck_assert_uint_eq(count_offers(), 0);
+        answer("REGISTERED", "{}", NULL);
+        text = read_log();
+        ck_assert_contains(text, "offers no tasks: no task modules are set (TaskModules=");
+
+        write_text(config, "[Subworker]\nTaskModules=" ODD_MODULE "\n");
+        ck_assert_int_eq(kill(daemon_pid, SIGHUP), 0);
+        do {
+                expect(WIRE_REGISTER);
+                n = count_offers();
+                answer("REGISTERED", "{}", NULL);
+        } while (n == 0);
+        tell_task(ID_1, "1", "hello", "");
+        expect_done(ID_1, "1", "success", "\"hello\"", "");
+        answer("ACK", NULL);
+}
+END_TEST
+
 static void assert_fails(const char *flag, const char *part) {
         _cleanup_free_ char *text = NULL;
 
@@ -526,7 +563,6 @@ START_TEST(test_bad_start) {
                    "this is text and no shared object, however long one looks at it, is it?");
         assert_fails(flag, "invalid ELF header");
         assert_fails("--concurrency=0", "oncurrency");
-        assert_fails("--drain-timeout=1", "TaskModules=");
 }
 END_TEST
 
@@ -551,6 +587,7 @@ int main(void) {
         tcase_add_test(c, test_idle_stop);
         tcase_add_test(c, test_stop_unconnected);
         tcase_add_test(c, test_reload);
+        tcase_add_test(c, test_no_modules);
         tcase_add_test(c, test_bad_start);
         suite_add_tcase(s, c);
         return check_run(s);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "check-util.h"
 #include "endpoint.h"
@@ -40,6 +41,7 @@ static void connect_peer(void) {
 }
 
 static void setup(void) {
+        setup_directory();
         n_drains = 0;
         report_result = 0;
         ck_assert_int_ge(sd_event_new(&event), 0);
@@ -56,6 +58,7 @@ static void teardown(void) {
         endpoint = endpoint_free(endpoint);
         (void) zmq_ctx_term(context);
         sd_event_unref(event);
+        teardown_directory();
 }
 
 /* Sends frames until NULL. */
@@ -163,6 +166,56 @@ START_TEST(test_no_zeromq) {
 }
 END_TEST
 
+static int visit(void) {
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        strcpy(a.sun_path, endpoint_address(endpoint) + strlen("ipc://"));
+        ck_assert_int_eq(connect(fd, (struct sockaddr *) &a, sizeof(a)), 0);
+        return fd;
+}
+
+/* A greeting with a mechanism that does not exist. */
+static void visit_with_rubbish(void) {
+        static const char greeting[64] = "\xff\0\0\0\0\0\0\0\1\x7f\3\0RUBBISH";
+        int fd = visit();
+        char c;
+
+        ck_assert_int_eq(send(fd, greeting, sizeof(greeting), 0), sizeof(greeting));
+        while (recv(fd, &c, 1, 0) > 0)
+                ; /* until libzmq has closed it */
+        safe_close(fd);
+}
+
+/* Who connects to a unix socket and leaves without a word wakes a worker; that is no offence. */
+START_TEST(test_visit) {
+        _cleanup_free_ char *address = format_string("ipc://%s/socket", test_directory),
+                            *silence = NULL, *rubbish = NULL;
+        Capture c;
+
+        endpoint = endpoint_free(endpoint);
+        ck_assert_int_eq(
+                endpoint_new(event, context, address, -1, "sw1", &handlers, &n_drains, &endpoint),
+                0);
+        connect_peer();
+        capture_begin(&c, STDERR_FILENO);
+        for (int i = 0; i < 20; i++) {
+                safe_close(visit());
+                say("FW1 PING", "1", NULL);
+                expect("FW1 PONG", "1", NULL);
+        }
+        silence = capture_end(&c);
+        ck_assert_str_eq(silence, "");
+
+        capture_begin(&c, STDERR_FILENO);
+        visit_with_rubbish();
+        say("FW1 PING", "1", NULL);
+        expect("FW1 PONG", "1", NULL);
+        rubbish = capture_end(&c);
+        ck_assert_contains(rubbish, "no handshake");
+}
+END_TEST
+
 START_TEST(test_given_socket) {
         struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t size = sizeof(a);
@@ -211,6 +264,7 @@ int main(void) {
         tcase_add_test(c, test_requests);
         tcase_add_test(c, test_refused);
         tcase_add_test(c, test_no_zeromq);
+        tcase_add_test(c, test_visit);
         tcase_add_test(c, test_given_socket);
         tcase_add_test(c, test_address_in_use);
         suite_add_tcase(s, c);

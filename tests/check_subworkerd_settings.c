@@ -87,7 +87,6 @@ END_TEST
 START_TEST(test_refused) {
         assert_refused(load((char *) "--worker-id=a b", CONTROL, MODULES, NULL), "WorkerId=a b");
         assert_refused(load(ID, MODULES, NULL), "ControlPlaneAddress=");
-        assert_refused(load(ID, CONTROL, NULL), "TaskModules=");
         assert_refused(load(ID, (char *) "--control-plane-address=tcp://*:5555", MODULES, NULL),
                        "ControlPlaneAddress=tcp://*:5555");
         assert_refused(load(ID, (char *) "--control-plane-address=tcp://h:*", MODULES, NULL),

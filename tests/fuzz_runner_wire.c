@@ -29,6 +29,7 @@ static int compose(RunnerPacket *p, const RunnerMessage *m) {
                 name[m->name.iov_len] = '\0';
                 return runner_packet_run(p, m->seq, &m->task_id, m->attempt, name, "", 0);
         case RUNNER_DONE:
+                p->marked = m->marked;
                 return runner_packet_done(p, m->seq, m->success, m->started_usec, m->completed_usec,
                                           "", 0);
         case RUNNER_LOG:
@@ -42,6 +43,7 @@ static int compose(RunnerPacket *p, const RunnerMessage *m) {
 static void check_same(const RunnerMessage *a, const RunnerMessage *b) {
         MUST(a->verb == b->verb && a->seq == b->seq && a->attempt == b->attempt);
         MUST(task_id_equal(&a->task_id, &b->task_id));
+        MUST(a->marked == b->marked);
         MUST(a->success == b->success && a->priority == b->priority);
         MUST(a->started_usec == b->started_usec && a->completed_usec == b->completed_usec);
         MUST(strnlen(a->name.iov_base ? a->name.iov_base : "", a->name.iov_len) < a->name.iov_len ||

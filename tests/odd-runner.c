@@ -42,6 +42,25 @@ static void wait_for_ever(void) {
                 pause();
 }
 
+/* As fast as it can, without end. */
+static void flood_log(uint64_t seq) {
+        for (;;)
+                log_line(seq, ODD_RUNNER_FLOOD);
+}
+
+/* Promises a mark that never comes. */
+static void flood_output(uint64_t seq) {
+        char text[32768];
+
+        for (size_t i = 0; i < sizeof(text); i++)
+                text[i] = i % 2 == 0 ? 'x' : '\n';
+        packet.marked = true;
+        done(seq, true, "", 0);
+        while (write(STDOUT_FILENO, text, sizeof(text)) > 0)
+                ;
+        exit(EXIT_FAILURE);
+}
+
 static bool is_task(const RunnerMessage *m, const char *name) {
         return m->name.iov_len == strlen(name) &&
                memcmp(m->name.iov_base, name, m->name.iov_len) == 0;
@@ -63,7 +82,15 @@ static void run(const RunnerMessage *m) {
                 log_line(m->seq, "a line");
                 log_line(m->seq + 1, "stray");
                 done(m->seq, true, "", 0);
-        } else
+        } else if (is_task(m, "chatter")) {
+                for (int i = 0; i < ODD_RUNNER_CHATTER; i++)
+                        log_line(m->seq, ODD_RUNNER_FLOOD);
+                done(m->seq, true, "", 0);
+        } else if (is_task(m, "flood-log"))
+                flood_log(m->seq);
+        else if (is_task(m, "flood-output"))
+                flood_output(m->seq);
+        else
                 done(m->seq, true, m->payload, m->payload_size);
 }
 

@@ -7,8 +7,14 @@
 #include "macro.h"
 
 /* ok: gives its arguments back. fail: fails. wait: logs "waiting" and never ends. segv, abort, exit: end the
- * process. log: logs a line, and another one that belongs to no task. */
-#define ODD_RUNNER_TYPES "ok\t\nfail\t\nwait\t\nsegv\t\nabort\t\nexit\t\nlog\t\n"
+ * process. log: logs a line, and another one that belongs to no task. chatter: logs ODD_RUNNER_CHATTER lines. flood-log:
+ * logs lines without end. flood-output: says that it has ended and marked its output, but writes on without end. */
+#define ODD_RUNNER_TYPES                                                                 \
+        "ok\t\nfail\t\nwait\t\nsegv\t\nabort\t\nexit\t\nlog\t\nchatter\t\nflood-log\t\n" \
+        "flood-output\t\n"
+#define ODD_RUNNER_N_TYPES 10
+#define ODD_RUNNER_CHATTER 1500
+#define ODD_RUNNER_FLOOD   "flood" /* such a line */
 
 /* Returns what main() returns. */
 int odd_runner(const char *mode);

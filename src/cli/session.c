@@ -25,6 +25,7 @@ int session_failed(fastworker_client *c, int error) {
                 return complain(CLI_UNREACHABLE, "%s", text);
         case -EINVAL:
                 return complain(CLI_USAGE, "%s", text);
+        case -EACCES:
         case -EMSGSIZE:
                 return complain(CLI_REFUSED, "%s", text);
         default:

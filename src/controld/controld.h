@@ -12,7 +12,9 @@
 #include "local-worker.h"
 #include "notify.h"
 #include "queue.h"
+#include "reload-request.h"
 #include "results.h"
+#include "scale.h"
 #include "settings.h"
 #include "store.h"
 #include "worker.h"
@@ -35,6 +37,7 @@ struct Controld {
         uint64_t stop_until_usec, cleaned_usec; /* CLOCK_MONOTONIC */
         int argc;                               /* for reloads */
         char **argv;
+        ReloadAsker reload_asker;
         char *reload_error;        /* of the last reload, until one succeeds; or NULL */
         char *runtime_directory;   /* of the private socket, or NULL */
         uint64_t inherited_nofile; /* soft limit at the start; children get it back */
@@ -57,7 +60,11 @@ struct Controld {
         bool disk_full_logged;
         uint64_t disk_full_logged_usec; /* CLOCK_MONOTONIC; 0: never */
         uint64_t made_room_ticket; /* when it is safe, results that left the store last time have */
+        uint64_t committed_ticket,
+                watched_ticket;    /* the last of all; the one safe at the last look */
+        uint64_t store_moved_usec; /* when no batch waited, or one became safe */
         LocalWorker *local;
+        Scale *scale;
         sd_event_source *probe, *tick, *turn_end, *grace;
         Counters counters;
         WireOut out; /* scratch for whatever is sent next */

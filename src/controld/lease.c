@@ -1,11 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 #include "lease.h"
 #include "log.h"
 #include "persist.h"
 #include "time-util.h"
+
+/* The task's story, for "journalctl TASK_ID=", with LogLevel=debug only. Otherwise it costs nothing but that look:
+ * each task comes by here several times. */
+#define tell(t, ...)                                \
+        do {                                        \
+                if (log_is_shown(LOG_DEBUG))        \
+                        tell_story(t, __VA_ARGS__); \
+        } while (false)
+
+static void __attribute__((cold)) _printf_(2, 3)
+        tell_story(const Task *t, const char *format, ...) {
+        char id[TASK_ID_TEXT_LENGTH + 1], what[256];
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(what, sizeof(what), format, ap);
+        va_end(ap);
+        task_id_to_text(&t->id, id);
+        log_event(LOG_DEBUG, 0,
+                  LOG_FIELDS(.task_id = id, .task_name = t->type->name,
+                             .worker_id = t->worker ? t->worker->id : NULL),
+                  "Task %s (%s): %s", t->type->name, id, what);
+}
 
 void lease_adopt(Controld *c, Worker *w, Task *t) {
         assert(!t->worker);
@@ -22,6 +48,7 @@ void lease_grant(Controld *c, Worker *w, Task *t) {
         w->last_assigned = ++c->workers.n_assigned;
         if (w->n_unsent++ == 0)
                 TAILQ_INSERT_TAIL(&c->workers.unsent, w, unsent);
+        tell(t, "given to subworker %s, attempt %" PRIu64, w->id, (uint64_t) t->attempt);
         (void) persist_change(c, t);
 }
 
@@ -64,6 +91,7 @@ static int queue_again(Controld *c, Task *t) {
         task_set_state(&c->tasks, t, TASK_QUEUED);
         ledger_return(&c->ledger, t);
         c->counters.requeued++;
+        tell(t, "queued again");
         return persist_change(c, t);
 }
 
@@ -139,13 +167,17 @@ void task_settle(Controld *c, Task *t) {
         t->is_ending = false;
         task_set_state(&c->tasks, t, t->end_state);
         count_end(c, t->state);
+        tell(t, "ended as %s, attempt %" PRIu64, task_state_to_string(t->state),
+             (uint64_t) t->attempt);
         results_add(&c->results, t);
         waiters_ready(t, &c->dirty);
 }
 
 void task_enqueue(Controld *c, Task *t) {
         task_set_state(&c->tasks, t, TASK_QUEUED);
+        t->queued_monotonic_usec = now_usec(CLOCK_MONOTONIC);
         c->counters.submitted++;
+        tell(t, "accepted, priority %s", task_priority_to_string(t->priority));
         if (!t->is_ending) /* else it was cancelled meanwhile */
                 queue_push(&c->queue, t);
 }

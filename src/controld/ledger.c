@@ -8,6 +8,7 @@
 #include "log.h"
 #include "ops.h"
 #include "persist.h"
+#include "time-util.h"
 
 #define OPEN UINT64_MAX
 
@@ -305,6 +306,7 @@ static void settle_returns(Controld *c, uint64_t ticket) {
 
         while ((t = TAILQ_FIRST(&c->ledger.returning)) && t->return_ticket <= ticket) {
                 ledger_drop_return(&c->ledger, t);
+                t->queued_monotonic_usec = now_usec(CLOCK_MONOTONIC);
                 queue_reinsert(&c->queue, t);
         }
 }

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "listen-fds.h"
 #include "listen.h"
@@ -48,6 +49,21 @@ static const char *remedy(int error) {
         }
 }
 
+static int check_family(int family, int type) {
+        _cleanup_close_ int fd = socket(family, type | SOCK_CLOEXEC, 0);
+
+        return fd < 0 && errno == EAFNOSUPPORT ? -errno : 0;
+}
+
+/* libzmq aborts the process if it may not make such sockets (RestrictAddressFamilies= of the service); netlink is
+ * for the names of interfaces. */
+static int check_tcp(const Address *a) {
+        int r;
+
+        r = check_family(strchr(a->host, ':') ? AF_INET6 : AF_INET, SOCK_STREAM);
+        return r < 0 ? r : check_family(AF_NETLINK, SOCK_RAW);
+}
+
 static int bind_address(Controld *c, EndpointRole role, const char *address, const char *setting) {
         Endpoint *e;
         Address a;
@@ -57,6 +73,17 @@ static int bind_address(Controld *c, EndpointRole role, const char *address, con
         if (r < 0)
                 return log_error_errno(r, "%s: \"%s\" is no address like tcp://127.0.0.1:5555.",
                                        setting, address);
+        r = a.is_tcp ? check_tcp(&a) : 0;
+        if (r == -EAFNOSUPPORT)
+                return log_error_errno(
+                        r,
+                        "Could not listen on %s (%s): this service may not open TCP sockets itself. Leave "
+                        "the setting out and enable fastworker-controld%s-tcp.socket; its ListenStream= is "
+                        "the address.",
+                        address, setting,
+                        role == ENDPOINT_WORKER      ? "-worker"
+                        : role == ENDPOINT_DISCOVERY ? "-discovery"
+                                                     : "");
         r = get_endpoint(c, role, a.is_tcp, &e);
         if (r < 0)
                 return r;

@@ -25,14 +25,15 @@
 
 static void show_status(Controld *c) {
         size_t n = worker_count(&c->workers, WORKER_ACTIVE);
+        char asleep[SCALE_TEXT_MAX];
 
         if (c->stopping)
                 return;
         notify_status(
                 c->notify,
-                "%zu subworker%s active, %" PRIu64 " queued, %" PRIu64
+                "%zu subworker%s active%s, %" PRIu64 " queued, %" PRIu64
                 " assigned or running, %" PRIu64 " results cached%s%s",
-                n, n == 1 ? "" : "s", queue_length(&c->queue),
+                n, n == 1 ? "" : "s", scale_describe(c->scale, asleep), queue_length(&c->queue),
                 c->tasks.by_state[TASK_ASSIGNED] + c->tasks.by_state[TASK_RUNNING], c->results.n,
                 c->reload_error ? "; reload failed, the old configuration stays in force: " : "",
                 c->reload_error ?: "");
@@ -55,6 +56,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         Controld *c = userdata;
         uint64_t now = now_usec(CLOCK_MONOTONIC);
         bool is_late;
+        int r;
 
         /* Two late ones in a row are an overload; the sockets were read in between. */
         is_late = now > usec + TICK_USEC && !c->tick_was_late;
@@ -62,6 +64,9 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         worker_care(c, is_late);
         retry_stalled_peers(c);
         local_worker_care(c->local);
+        r = scale_care(c->scale);
+        if (r < 0)
+                return sd_event_exit(c->event, r);
         if (now - c->cleaned_usec >= CLEANUP_USEC) {
                 c->cleaned_usec = now;
                 (void) results_expire(&c->results, &c->tasks, &c->dirty);
@@ -114,6 +119,7 @@ static int on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *
 static int on_reload(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         Controld *c = userdata;
 
+        reload_asker_set(&c->reload_asker, si);
         reload(c);
         show_status(c);
         return 0;
@@ -138,6 +144,7 @@ static void announce_ready(Controld *c) {
                 return;
         c->announced = true;
         begin_grace(c);
+        scale_start(c->scale);
         log_event(LOG_INFO, 0,
                   LOG_FIELDS(.message_id = MESSAGE_CONTROLD_READY,
                              .worker_id = c->settings->worker_id),
@@ -181,6 +188,12 @@ static int start_local_worker(Controld *c) {
 
         if (strv_length(c->settings->task_modules) == 0)
                 return 0;
+        if (!c->settings->local_worker) {
+                log_warning(
+                        "TaskModules= is set, but no local worker is to be started (LocalWorker=no, "
+                        "--no-local-worker): set TaskModules= in subworkerd.conf and start subworkers.");
+                return 0;
+        }
         r = listen_open_private(c, &address);
         if (r < 0)
                 return r;
@@ -221,8 +234,8 @@ static bool is_healthy(void *userdata) {
         uint64_t now = now_usec(CLOCK_MONOTONIC), due = 0;
 
         /* The tick must be on time: a loop that only spins in one source is not well. */
-        return sd_event_source_get_time(c->tick, &due) < 0 || now < due ||
-               now - due < 5 * TICK_USEC;
+        return persist_is_moving(c) && (sd_event_source_get_time(c->tick, &due) < 0 || now < due ||
+                                        now - due < 5 * TICK_USEC);
 }
 
 /* Each connection takes a descriptor, and libzmq does badly without. */
@@ -237,12 +250,11 @@ static void raise_limits(Controld *c) {
 }
 
 static int add_sources(Controld *c) {
-        static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+        const int signals[] = { SIGTERM, SIGINT, SIGHUP, RELOAD_SIGNAL };
         int r;
 
         for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
-                r = sd_event_add_signal(c->event, NULL, signals[i],
-                                        signals[i] == SIGHUP ? on_reload : on_stop, c);
+                r = sd_event_add_signal(c->event, NULL, signals[i], i < 2 ? on_stop : on_reload, c);
                 if (r < 0)
                         return r;
         }
@@ -276,6 +288,7 @@ static int init(Controld *c) {
         (void) sigaddset(&mask, SIGTERM);
         (void) sigaddset(&mask, SIGINT);
         (void) sigaddset(&mask, SIGHUP);
+        (void) sigaddset(&mask, RELOAD_SIGNAL);
         (void) sigaddset(&mask, SIGCHLD);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
                 return -errno;
@@ -313,6 +326,7 @@ int manager_new(int argc, char *argv[], Settings *settings, Conf *conf, Controld
         }
         c->settings = settings;
         c->conf = conf;
+        c->reload_asker = RELOAD_ASKER_NONE;
         c->argc = argc;
         c->argv = argv;
         queue_init(&c->queue);
@@ -325,6 +339,8 @@ int manager_new(int argc, char *argv[], Settings *settings, Conf *conf, Controld
         c->results.userdata = c;
 
         r = init(c);
+        if (r >= 0)
+                r = scale_new(c, &c->scale);
         if (r < 0)
                 return log_error_errno(r, "Could not set up the coordinator: %m");
         *ret = TAKE_PTR(c);
@@ -349,6 +365,7 @@ Controld *manager_free(Controld *c) {
         if (!c)
                 return NULL;
         local_worker_free(c->local);
+        c->scale = scale_free(c->scale);
         c->store = store_close(c->store);
         if (c->backup)
                 c->backup = ledger_drop(c->backup);
@@ -366,6 +383,7 @@ Controld *manager_free(Controld *c) {
                 (void) zmq_ctx_term(c->local_context);
         conf_runtime_directory_release(c->runtime_directory);
         free(c->reload_error);
+        reload_asker_tell(&c->reload_asker, -ESHUTDOWN);
         notify_free(c->notify);
         sd_event_source_disable_unref(c->probe);
         sd_event_source_disable_unref(c->tick);

@@ -234,7 +234,8 @@ int op_stats(Controld *c, const Request *r) {
         if (!o || json_add_uint(o, "uptime_sec", uptime / USEC_PER_SEC) < 0 ||
             json_add_bool(o, "running", !c->stopping) < 0 ||
             json_add_string(o, "base_address", c->settings->base_address) < 0 ||
-            add_worker_counts(o, c) < 0 || add_task_counts(o, c) < 0 || add_cache(o, c) < 0)
+            add_worker_counts(o, c) < 0 || add_task_counts(o, c) < 0 || add_cache(o, c) < 0 ||
+            json_add(o, "scaling", scale_to_json(c->scale)) < 0)
                 return request_reply_info(r, WIRE_INFO, NULL);
         return request_reply_info(r, WIRE_INFO, TAKE_PTR(o));
 }

@@ -298,7 +298,8 @@ static int reply(Controld *c, const Request *r, Worker *w, bool same_connection)
             json_add_string(o, "version", PACKAGE_VERSION) < 0 ||
             json_add_uint(o, "heartbeat_usec", s->heartbeat_usec) < 0 ||
             json_add_uint(o, "lease_usec", s->inactive_usec) < 0 ||
-            json_add_uint(o, "max_result_bytes", s->max_result_bytes) < 0)
+            json_add_uint(o, "max_result_bytes", s->max_result_bytes) < 0 ||
+            json_add_bool(o, "on_demand", w->on_demand) < 0)
                 return request_reply_info(r, WIRE_REGISTERED, NULL);
         text = json_object_to_json_string_length(o, JSON_COMPACT, &size);
         if (!text)
@@ -341,6 +342,8 @@ static int register_worker(Controld *c, const Request *r, const Registration *g)
         worker_attach(w, p);
         w->state = WORKER_ACTIVE;
         worker_seen(w);
+        scale_registered(c->scale, w);
+        w->on_demand = scale_wakes(c->scale, w);
         if (!was_active)
                 log_event(LOG_NOTICE, 0,
                           LOG_FIELDS(.message_id = MESSAGE_WORKER_REGISTERED, .worker_id = w->id),

@@ -133,13 +133,13 @@ static int check_task(Controld *c, const Request *r, const struct iovec *g) {
                 return request_refuse(r, WIRE_ERROR_BAD_ARGUMENT, "%s", error);
 
         if (!task_type_find(c->types, g[FIELD_NAME].iov_base, g[FIELD_NAME].iov_len)) {
-                if (now_usec(CLOCK_MONOTONIC) >= c->grace_until_usec)
+                if (!scale_seek(c->scale) && now_usec(CLOCK_MONOTONIC) >= c->grace_until_usec)
                         return refuse_type(c, r, &g[FIELD_NAME]);
                 if (held_add(&c->held, r) < 0)
                         return request_refuse(
                                 r, WIRE_ERROR_QUEUE_FULL,
-                                "the coordinator has just started and too many requests "
-                                "wait for subworkers: try again later");
+                                "too many requests wait for subworkers that have just been started and may "
+                                "offer their tasks: try again later");
                 return 0;
         }
         return 1;

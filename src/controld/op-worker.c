@@ -36,7 +36,15 @@ static int acknowledge(Controld *c, const Request *r) {
 }
 
 int op_heartbeat(Controld *c, const Request *r) {
-        return sender(r) ? acknowledge(c, r) : 0;
+        Worker *w = sender(r);
+
+        if (!w)
+                return 0;
+        /* A reload has changed this, and REGISTERED is what tells it. */
+        if (w->on_demand != scale_wakes(c->scale, w))
+                return request_refuse(r, WIRE_ERROR_NOT_REGISTERED,
+                                      "HEARTBEAT: settings have changed, register again");
+        return acknowledge(c, r);
 }
 
 int op_capacity(Controld *c, const Request *r) {
@@ -194,7 +202,7 @@ int op_done(Controld *c, const Request *r) {
 static void log_release(const Worker *w, const Task *t, const struct iovec *reason) {
         char id[TASK_ID_TEXT_LENGTH + 1];
 
-        if (log_get_max_level() < LOG_DEBUG)
+        if (!log_is_shown(LOG_DEBUG))
                 return;
         task_id_to_text(&t->id, id);
         log_event(LOG_DEBUG, 0,

@@ -11,6 +11,7 @@
 
 #define RESERVE_MAX    (64U * 1024U * 1024U)
 #define LOG_EVERY_USEC USEC_PER_MINUTE
+#define STANDING_USEC  (30 * USEC_PER_SEC) /* the slowest disk does something in that time */
 
 static StoreTask store_task(const Task *t) {
         return (StoreTask){
@@ -171,6 +172,7 @@ int persist_open(Controld *c) {
         if (r < 0)
                 return log_event(LOG_ERR, r, LOG_FIELDS(.message_id = MESSAGE_STORE_FAILED),
                                  "Could not open the store: %s", error ?: strerror(-r));
+        c->store_moved_usec = now_usec(CLOCK_MONOTONIC);
         return recover(c);
 }
 
@@ -180,7 +182,21 @@ void persist_commit(Controld *c) {
         if (ledger_is_awaited(&c->ledger))
                 (void) store_hurry(c->store); /* else it comes later, but it comes */
         ticket = store_commit(c->store);
+        c->committed_ticket = ticket;
         ledger_close(&c->ledger, ticket);
         if (store_safe_ticket(c->store) >= ticket)
                 ledger_settle(c, ticket);
+}
+
+bool persist_is_moving(Controld *c) {
+        uint64_t now = now_usec(CLOCK_MONOTONIC), safe;
+
+        if (!c->store)
+                return true;
+        safe = store_safe_ticket(c->store);
+        if (safe != c->watched_ticket || safe >= c->committed_ticket || store_is_full(c->store)) {
+                c->watched_ticket = safe;
+                c->store_moved_usec = now;
+        }
+        return now - c->store_moved_usec < STANDING_USEC;
 }

@@ -28,3 +28,5 @@ void persist_no_space(Controld *c);
 
 /* Closes the batch of this turn; what is safe at once takes effect at once. */
 void persist_commit(Controld *c);
+/* Whether batches that wait become safe at all: false when none has for long, though there is space. */
+bool persist_is_moving(Controld *c);

@@ -46,6 +46,7 @@ static int recover_live(Recovery *y, Task *t, const StoreTask *s) {
                 return r;
 
         task_set_state(&c->tasks, t, TASK_QUEUED);
+        t->queued_monotonic_usec = now_usec(CLOCK_MONOTONIC);
         r = s->worker ? await_worker(c, s->worker, &w) : -ENOSPC;
         if (r == -ENOSPC) { /* nobody has it, or there are more workers than we can keep */
                 t->started_usec = 0;

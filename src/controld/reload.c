@@ -37,6 +37,7 @@ static void fail(Controld *c, const char *error) {
         free(c->reload_error);
         c->reload_error = strdup(error);
         notify_ready(c->notify, NULL);
+        reload_asker_tell(&c->reload_asker, -EBADMSG);
 }
 
 static void swap_in(Controld *c, Settings *fresh, Conf *conf) {
@@ -52,11 +53,12 @@ static void swap_in(Controld *c, Settings *fresh, Conf *conf) {
         log_set_max_level(fresh->log_level);
         c->results.size_max = fresh->result_cache_size;
         c->results.ttl_usec = fresh->result_cache_ttl_usec;
+        scale_reload(c->scale);
         if (!restart_local)
                 return;
         if (c->local)
                 local_worker_restart(c->local);
-        else if (strv_length(fresh->task_modules) > 0)
+        else if (fresh->local_worker && strv_length(fresh->task_modules) > 0)
                 log_warning(
                         "TaskModules=: there was none at the start, the change takes effect with the next "
                         "restart.");
@@ -84,4 +86,5 @@ void reload(Controld *c) {
         log_event(LOG_INFO, 0, LOG_FIELDS(.message_id = MESSAGE_RELOADED),
                   "Configuration reloaded.");
         notify_ready(c->notify, NULL);
+        reload_asker_tell(&c->reload_asker, 0);
 }

@@ -35,6 +35,9 @@ static const ConfItem items[] = {
         { "Control", "ResultCacheTTL", "result-cache-ttl", "FASTWORKER_RESULT_CACHE_TTL", "SECONDS", CONF_USEC, S(result_cache_ttl_usec),
           .default_text = "3600", .min = USEC_PER_SEC, .max = USEC_INFINITY,
           .help = "how long a result is kept" },
+        { "Control", "LocalWorker", "no-local-worker", NULL, NULL, CONF_BOOL, S(local_worker),
+          .default_text = "yes", .flags = CONF_NEGATED_FLAG | CONF_FIXED,
+          .help = "start no local worker: no task runs as the user who owns the store" },
         { "Control", "TaskModules", "task-modules", "FASTWORKER_TASK_MODULES", "MODULE", CONF_LIST, S(task_modules),
           .help = "task modules of the local worker" },
         { "Control", "ModulePath", "module-path", "FASTWORKER_MODULE_PATH", "DIRECTORY", CONF_LIST, S(module_path),
@@ -67,6 +70,19 @@ static const ConfItem items[] = {
         { "Workers", "StartupGraceSec", "startup-grace", NULL, "SECONDS", CONF_USEC, S(startup_grace_usec),
           .default_text = "5", .min = 0, .max = 3600 * USEC_PER_SEC,
           .help = "for so long after the start, tasks of unknown types wait for a subworker to offer them" },
+
+        { "Scaling", "MaxInstances", "max-instances", NULL, "N", CONF_UINT, S(max_instances),
+          .default_text = "0", .min = 0, .max = SCALE_INSTANCES_MAX,
+          .help = "subworkers 1 to N are started through their sockets while tasks have to wait; 0: none" },
+        { "Scaling", "WakeAfterSec", "wake-after", NULL, "SECONDS", CONF_USEC, S(wake_after_usec),
+          .default_text = "1", .min = 0, .max = 24 * 3600 * USEC_PER_SEC,
+          .help = "how long a task waits for a slot before another subworker is started" },
+        { "Scaling", "WakeTimeoutSec", "wake-timeout", NULL, "SECONDS", CONF_USEC, S(wake_timeout_usec),
+          .default_text = "10", .min = USEC_PER_SEC, .max = 3600 * USEC_PER_SEC,
+          .help = "how long a subworker that is being started has to register" },
+        { "Scaling", "WakeSocket", "wake-socket", NULL, "PATH", CONF_STRING, S(wake_socket),
+          .default_text = "/run/fastworker/subworker-%i.sock",
+          .help = "the socket of subworker N; %i stands for N" },
 
         { "Limits", "MaxPayloadBytes", "max-payload", NULL, "BYTES", CONF_BYTES, S(max_payload_bytes),
           .default_text = "1M", .min = 1024, .max = WIRE_PAYLOAD_MAX, .flags = CONF_FIXED,
@@ -143,6 +159,28 @@ static int fail(char **ret_error, const char *a, const char *b, const char *why)
         return -EINVAL;
 }
 
+char *settings_wake_address(const char *pattern, unsigned instance) {
+        const char *place = strstr(pattern, "%i");
+        char *address = NULL;
+
+        if (!place || strchr(pattern, '%') != place || strchr(place + 1, '%'))
+                return NULL;
+        if (asprintf(&address, "ipc://%.*s%u%s", (int) (place - pattern), pattern, instance,
+                     place + strlen("%i")) < 0)
+                return NULL;
+        return address;
+}
+
+/* The path of an instance's socket must fit into the address of a socket with the number in its place. */
+static bool wake_socket_is_valid(const char *pattern) {
+        Address a;
+        char *address = settings_wake_address(pattern, SCALE_INSTANCES_MAX);
+        bool valid = address && address_parse(address, &a) >= 0;
+
+        free(address);
+        return valid;
+}
+
 int settings_check(const Settings *s, char **ret_error) {
         Address base, discovery, worker;
         struct iovec id = { s->worker_id, strlen(s->worker_id) };
@@ -154,6 +192,9 @@ int settings_check(const Settings *s, char **ret_error) {
                 return fail(ret_error, "InactiveSec= (--inactive-after)",
                             "HeartbeatSec= (--heartbeat)",
                             "do not fit: the first must be at least twice the second");
+        if (!wake_socket_is_valid(s->wake_socket))
+                return fail(ret_error, "WakeSocket= (--wake-socket)", "its value",
+                            "do not fit: an absolute path with one %i in it is needed");
         if (address_parse(s->base_address, &base) < 0 ||
             address_parse(s->discovery_address, &discovery) < 0)
                 return fail(ret_error, "BaseAddress= (--base-address)",

@@ -20,6 +20,8 @@ struct TaskType {
         uint64_t registration; /* the last one that named it */
         bool is_local;         /* the local worker can run it */
         bool wait_logged;
+        bool scale_helps;          /* an instance that does not run may offer it */
+        uint64_t scale_generation; /* of the ScalePlan as of which the above is known */
         char name[];
 };
 

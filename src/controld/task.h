@@ -29,9 +29,14 @@ struct Task {
         Worker *worker;    /* who holds the lease; after the end NULL */
         Waiter *waiters;   /* clients that want the result pushed */
         uint64_t sequence; /* place in the queue, smaller is older; its key in the store */
+        /* Never two of them at once. */
         union {
-                uint64_t ended_monotonic_usec; /* what the time to live of its result counts from */
-                uint64_t return_ticket;        /* when its return to the queue is safe */
+                /* From when it is queued until it is leased: since when it waits. */
+                uint64_t queued_monotonic_usec;
+                /* While is_returning: when its return to the queue is safe. */
+                uint64_t return_ticket;
+                /* Once it has ended: what the time to live of its result counts from. */
+                uint64_t ended_monotonic_usec;
         };
         uint64_t created_usec, started_usec, completed_usec; /* CLOCK_REALTIME, 0: not yet */
         struct KeyEntry *key;    /* in the index of keys; NULL for most */

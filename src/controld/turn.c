@@ -15,6 +15,8 @@
 static void note_blocked(Controld *c, TaskType *type) {
         if (c->stopping || dispatch_is_offered(type))
                 return;
+        if (scale_want(c->scale, type))
+                return;
         if (type->is_local) {
                 local_worker_want(c->local);
                 return;

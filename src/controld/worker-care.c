@@ -35,6 +35,7 @@ void worker_deactivate(Controld *c, Worker *w, WorkerLoss why) {
                 log_loss(w, why, w->n_leased);
         lease_return_all(c, w);
         w->state = WORKER_INACTIVE;
+        scale_gone(c->scale, w);
         w->lost_usec = 0;
         /* Whatever it still sends is answered with not-registered, so that it registers and learns which
          * of its tasks are not its own any more. */

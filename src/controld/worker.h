@@ -23,6 +23,7 @@ struct Worker {
         uint64_t pid;
         bool is_stalled; /* does not read: gets nothing before the next tick */
         bool local;      /* started by controld itself */
+        bool on_demand;  /* it was told that it is woken when needed, and so may leave when idle */
         WorkerState state;
         Peer *peer; /* its connection; NULL when that is gone */
         uint32_t slots,

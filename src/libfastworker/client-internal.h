@@ -96,6 +96,12 @@ int client_run_until(fastworker_client *c, uint64_t deadline_usec);
 /* locate.c: which place to try, the n-th time (counted from 0). */
 int locate(fastworker_client *c, unsigned n, Place *ret);
 void place_done(Place *p);
+/* Whether there is a unix socket that we would use, but may not. */
+bool locate_is_denied(const fastworker_client *c);
+/* Says so. Returns -EACCES. */
+int locate_fail_denied(fastworker_client *c);
+/* Says so and returns -EACCES if the address is that of such a socket. */
+int locate_check_address(fastworker_client *c, const char *address);
 /* The client endpoint named in an answer to DISCOVER from `asked`; a fresh string. */
 int locate_choose(fastworker_client *c, const char *asked, const struct iovec *info, char **ret);
 const char *locate_discovery_address(const fastworker_client *c);

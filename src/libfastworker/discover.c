@@ -85,6 +85,9 @@ _public_ int fastworker_discover(fastworker_client *c, const char *discovery_add
                 return client_fail(c, EINVAL,
                                    "\"%s\" is not an address: tcp://HOST:PORT or ipc:///PATH.",
                                    address);
+        r = locate_check_address(c, address);
+        if (r < 0)
+                return r;
         r = client_load_settings(c);
         if (r < 0)
                 return r;

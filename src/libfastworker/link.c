@@ -22,6 +22,7 @@
 #define HEARTBEAT_TIMEOUT_MSEC 25000
 #define GREETING_AGAIN_USEC    (2 * USEC_PER_SEC)
 #define RELOCATE_USEC          (2 * USEC_PER_SEC)
+#define ELSEWHERE_USEC         (USEC_PER_SEC / 2) /* for a coordinator on this host to answer */
 #define MONITOR_EVENTS         (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED)
 
 /* kind, 24 bits of the connection, 64 bits of the number */
@@ -167,6 +168,9 @@ int link_start(fastworker_client *c) {
                 return r;
         r = open_place(c, &place);
         place_done(&place);
+        if (r >= 0 && locate_is_denied(c))
+                c->relocate_usec = usec_later(now_usec(CLOCK_MONOTONIC),
+                                              c->place.is_guess ? ELSEWHERE_USEC : 0);
         return r;
 }
 
@@ -176,6 +180,9 @@ static int relocate(fastworker_client *c, uint64_t now) {
         int r;
 
         c->relocate_usec = usec_later(now, RELOCATE_USEC);
+        /* And elsewhere, if we may look there, is nobody. Who was connected before goes on looking. */
+        if (c->n_connections == 0 && locate_is_denied(c))
+                return locate_fail_denied(c);
         for (unsigned n = 0; n < 2; n++) {
                 r = locate(c, n, &place);
                 if (r < 0)

@@ -2,6 +2,7 @@
 
 /* Where the coordinator is: addresses that somebody gave, the local socket, discovery. */
 
+#include <grp.h>
 #include <json-c/json.h>
 #include <sys/stat.h>
 
@@ -11,6 +12,7 @@
 
 #define LOCAL_SOCKET      "/run/fastworker/control.sock"
 #define DISCOVERY_ADDRESS "tcp://127.0.0.1:5550"
+#define IPC               "ipc://"
 
 void place_done(Place *p) {
         free(p->address);
@@ -59,19 +61,81 @@ static int place_from_variable(fastworker_client *c, const char *variable, const
         return set_place(c, usable, is_discovery, is_guess, ret);
 }
 
-/* The path of the local socket if we may use it, else NULL. */
-static const char *local_socket(void) {
+/* The path of the local socket if it is there, else NULL. */
+static const char *local_socket(struct stat *ret) {
         const char *path = getenv("FASTWORKER_LOCAL_SOCKET");
-        struct stat st;
 
         if (!path)
                 path = LOCAL_SOCKET;
-        if (strncmp(path, "ipc://", 6) == 0)
-                path += 6;
-        if (path[0] != '/' || stat(path, &st) < 0 || !S_ISSOCK(st.st_mode) ||
-            access(path, R_OK | W_OK) < 0)
+        if (strncmp(path, IPC, strlen(IPC)) == 0)
+                path += strlen(IPC);
+        return path[0] == '/' && stat(path, ret) >= 0 && S_ISSOCK(ret->st_mode) ? path : NULL;
+}
+
+static bool may_connect(const char *path) {
+        return access(path, R_OK | W_OK) >= 0;
+}
+
+/* The path in the address of a unix socket that is there, but that we may not use; else NULL. */
+static const char *denied_path(const char *address, struct stat *ret) {
+        const char *path = address + strlen(IPC);
+
+        if (strncmp(address, IPC "/", strlen(IPC "/")) != 0)
                 return NULL;
-        return path;
+        if (stat(path, ret) < 0) /* a directory above it may be closed to us */
+                return errno == EACCES ? path : NULL;
+        return S_ISSOCK(ret->st_mode) && !may_connect(path) ? path : NULL;
+}
+
+/* Of the address that somebody gave, else of the local socket. */
+static const char *denied_place(const fastworker_client *c, struct stat *ret) {
+        const char *address = c->address             ? c->address
+                              : c->discovery_address ? c->discovery_address
+                                                     : getenv("FASTWORKER_BASE_ADDRESS"),
+                   *path;
+
+        *ret = (struct stat){};
+        if (!isempty(address))
+                return denied_path(address, ret);
+        path = local_socket(ret);
+        return path && !may_connect(path) ? path : NULL;
+}
+
+bool locate_is_denied(const fastworker_client *c) {
+        struct stat st;
+
+        return denied_place(c, &st);
+}
+
+static int fail_denied(fastworker_client *c, const char *path, const struct stat *st) {
+        static const mode_t for_group = S_IRGRP | S_IWGRP;
+        char buffer[4096];
+        struct group group, *g = NULL;
+
+        if ((st->st_mode & for_group) != for_group ||
+            getgrgid_r(st->st_gid, &group, buffer, sizeof(buffer), &g) != 0 || !g)
+                return client_fail(c, EACCES, "Permission denied: you may not connect to %s.",
+                                   path);
+        return client_fail(
+                c, EACCES,
+                "Permission denied: %s is for members of group %s. An administrator can add "
+                "you with \"usermod -aG %s USER\"; it counts from the next login.",
+                path, g->gr_name, g->gr_name);
+}
+
+int locate_fail_denied(fastworker_client *c) {
+        const char *path;
+        struct stat st;
+
+        path = denied_place(c, &st);
+        return path ? fail_denied(c, path, &st) : client_fail(c, EACCES, "Permission denied.");
+}
+
+int locate_check_address(fastworker_client *c, const char *address) {
+        struct stat st = {};
+        const char *path = denied_path(address, &st);
+
+        return path ? fail_denied(c, path, &st) : 0;
 }
 
 const char *locate_discovery_address(const fastworker_client *c) {
@@ -84,6 +148,7 @@ const char *locate_discovery_address(const fastworker_client *c) {
 
 int locate(fastworker_client *c, unsigned n, Place *ret) {
         const char *base = getenv("FASTWORKER_BASE_ADDRESS"), *path;
+        struct stat st;
 
         if (c->address)
                 return set_place(c, c->address, false, false, ret);
@@ -92,12 +157,12 @@ int locate(fastworker_client *c, unsigned n, Place *ret) {
         if (!isempty(base))
                 return place_from_variable(c, "FASTWORKER_BASE_ADDRESS", base, false, false, ret);
 
-        path = n % 2 == 0 ? local_socket() : NULL;
-        if (path) {
-                char address[sizeof("ipc://") + 108];
+        path = n % 2 == 0 ? local_socket(&st) : NULL;
+        if (path && may_connect(path)) {
+                char address[sizeof(IPC) + 108];
 
                 if (strlen(path) < 108) {
-                        strcpy(stpcpy(address, "ipc://"), path);
+                        strcpy(stpcpy(address, IPC), path);
                         return set_place(c, address, false, true, ret);
                 }
         }

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include "call.h"
 #include "runner-wire.h"
@@ -9,6 +14,7 @@
 
 typedef struct Server {
         int fd;
+        int output_fd; /* standard output as we found it, if subworkerd reads it; a task may change its own */
         Modules *modules;
         RunnerInbox *inbox;
         RunnerPacket packet;
@@ -33,6 +39,26 @@ static void on_log(uint64_t seq, int priority, const char *text, size_t size, vo
                 (void) send_packet(s->fd, &p);
 }
 
+/* If something of what the task wrote was not read yet, says where it ends, as what the next one writes lies behind
+ * it. What was read was taken for this task's. */
+static bool mark_output(const Server *s, uint64_t seq) {
+        char mark[24] = "";
+        size_t size;
+        int n = 0;
+
+        if (s->output_fd < 0 || ioctl(s->output_fd, FIONREAD, &n) < 0 || n == 0)
+                return false;
+        size = 1 + (size_t) snprintf(mark + 1, sizeof(mark) - 1, "%" PRIu64 "\n", seq);
+        while (write(s->output_fd, mark, size) < 0) {
+                struct pollfd p = { .fd = s->output_fd, .events = POLLOUT };
+
+                /* A task may have made it non-blocking. */
+                if ((errno != EAGAIN && errno != EINTR) || (poll(&p, 1, -1) < 0 && errno != EINTR))
+                        return false;
+        }
+        return true;
+}
+
 static int run(Server *s, const RunnerMessage *m) {
         fastworker_function function = modules_find(s->modules, m->name.iov_base, m->name.iov_len);
         CallResult result;
@@ -42,6 +68,7 @@ static int run(Server *s, const RunnerMessage *m) {
 
         /* What the task printed is to be in the journal before its end is. */
         (void) fflush(stdout);
+        s->packet.marked = mark_output(s, m->seq);
 
         r = runner_packet_done(&s->packet, m->seq, result.success, result.started_usec,
                                result.completed_usec, result.payload, result.size);
@@ -88,14 +115,28 @@ static int hello(Server *s) {
         return send_packet(s->fd, &s->packet);
 }
 
+static int find_output(void) {
+        struct stat st;
+
+        if (fstat(STDOUT_FILENO, &st) < 0 || !S_ISFIFO(st.st_mode))
+                return -EBADF;
+        return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
+
 static void server_done(Server *s) {
+        safe_close(s->output_fd);
         runner_packet_clear(&s->packet);
         runner_inbox_free(s->inbox);
         call_free(s->call);
 }
 
 int serve(int fd, Modules *modules, size_t result_max) {
-        _cleanup_(server_done) Server s = { .fd = fd, .modules = modules, .packet.fd = -EBADF };
+        _cleanup_(server_done) Server s = {
+                .fd = fd,
+                .output_fd = find_output(),
+                .modules = modules,
+                .packet.fd = -EBADF,
+        };
         int r;
 
         r = runner_inbox_new(1, &s.inbox);

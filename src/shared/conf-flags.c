@@ -9,6 +9,9 @@
 
 enum {
         OPTION_CONFIG = 0x100,
+        OPTION_DEFAULTS,
+        OPTION_INSTANCE_CONFIG,
+        OPTION_RELOAD,
         OPTION_HELP,
         OPTION_VERSION,
         OPTION_PRINT_CONFIG,
@@ -17,6 +20,9 @@ enum {
 
 static const struct option own_options[] = {
         { "config", required_argument, NULL, OPTION_CONFIG },
+        { "defaults", required_argument, NULL, OPTION_DEFAULTS },
+        { "instance-config", required_argument, NULL, OPTION_INSTANCE_CONFIG },
+        { "reload", required_argument, NULL, OPTION_RELOAD },
         { "help", no_argument, NULL, OPTION_HELP },
         { "version", no_argument, NULL, OPTION_VERSION },
         { "print-config", no_argument, NULL, OPTION_PRINT_CONFIG },
@@ -157,6 +163,15 @@ static int take_option(ConfLoader *l, ConfArguments *a, const struct option *opt
                 return 0;
         case OPTION_CONFIG:
                 a->config = optarg;
+                return 0;
+        case OPTION_DEFAULTS:
+                a->defaults = optarg;
+                return 0;
+        case OPTION_INSTANCE_CONFIG:
+                a->instance_config = optarg;
+                return 0;
+        case OPTION_RELOAD:
+                a->reload = optarg;
                 return 0;
         case ':':
                 return conf_fail(l, -EINVAL, "Option %.100s needs a value.", argv[optind - 1]);

@@ -61,7 +61,10 @@ typedef struct ConfFlagValue {
 typedef struct ConfArguments {
         ConfFlagValue *values;
         size_t n;
-        const char *config; /* of --config, or NULL */
+        const char *config;          /* of --config, or NULL */
+        const char *defaults;        /* of --defaults, or NULL */
+        const char *instance_config; /* of --instance-config, or NULL */
+        const char *reload;          /* of --reload, or NULL: a process id */
         bool help, version, print_config;
 } ConfArguments;
 

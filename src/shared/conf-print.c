@@ -68,11 +68,15 @@ void conf_print_help(const ConfTable *table, FILE *f) {
                 "\nOther options\n"
                 "  --config=FILE                   Read this file and FILE.d/*.conf\n"
                 "                                  (default %s; FASTWORKER_CONFIG)\n"
+                "  --defaults=FILE                 Read this file and FILE.d/*.conf before those\n"
+                "  --instance-config=FILE          Read this file and FILE.d/*.conf after those, if there\n"
+                "  --reload=PID                    Have that daemon reload, and wait for the outcome\n"
                 "  --print-config                  Print the value and origin of each setting and exit\n"
                 "  --help                          Print this and exit\n"
                 "  --version                       Print the version and exit\n"
                 "\nEach setting is taken from its flag, else from its environment variable, else from\n"
-                "the drop-ins FILE.d/*.conf (the last one counts), else from FILE.\n",
+                "the drop-ins FILE.d/*.conf (the last one counts), else from FILE.\n"
+                "Of several files the one read last counts.\n",
                 table->config_file);
 }
 

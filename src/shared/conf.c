@@ -8,6 +8,7 @@
 
 #include "conf-internal.h"
 #include "log.h"
+#include "reload-request.h"
 
 int conf_fail(ConfLoader *l, int error, const char *format, ...) {
         _cleanup_free_ char *text = NULL;
@@ -107,8 +108,17 @@ static int set_from_flags(ConfLoader *l, const ConfArguments *a) {
 static int set_from_files(ConfLoader *l, const ConfArguments *a) {
         const char *path = a->config ?: getenv("FASTWORKER_CONFIG");
 
-        return isempty(path) ? conf_files_read(l, l->table->config_file, false)
-                             : conf_files_read(l, path, true);
+        int r = 0;
+
+        if (!isempty(a->defaults))
+                r = conf_files_read(l, a->defaults, true);
+        if (r < 0)
+                return r;
+        r = isempty(path) ? conf_files_read(l, l->table->config_file, false)
+                          : conf_files_read(l, path, true);
+        if (r < 0 || isempty(a->instance_config))
+                return r;
+        return conf_files_read(l, a->instance_config, false);
 }
 
 static int check_required(ConfLoader *l) {
@@ -153,6 +163,28 @@ static int load_sources(ConfLoader *l, const ConfArguments *a) {
         return set_from_flags(l, a);
 }
 
+/* --reload: what another process, the daemon itself, did. */
+static int ask_to_reload(ConfLoader *l, const char *pid) {
+        int r;
+
+        r = reload_request(pid);
+        switch (r) {
+        case 0:
+                return 0;
+        case -EINVAL:
+                return conf_fail(l, r, "--reload=%.100s: not a process id.", pid);
+        case -EBADMSG:
+                return conf_fail(
+                        l, r,
+                        "The reload failed, the old configuration stays in force; the daemon has "
+                        "logged why.");
+        case -ECHILD:
+                return conf_fail(l, r, "Process %s has ended.", pid);
+        default:
+                return conf_fail(l, r, "Cannot ask process %s to reload: %s", pid, strerror(-r));
+        }
+}
+
 /* Fills l->settings and l->conf; the caller frees them, whatever comes back. */
 static int load(ConfLoader *l, int argc, char *argv[], bool own_flags_count) {
         _cleanup_(conf_arguments_done) ConfArguments a = {};
@@ -165,6 +197,8 @@ static int load(ConfLoader *l, int argc, char *argv[], bool own_flags_count) {
                 (a.help ? conf_print_help : conf_print_version)(l->table, stdout);
                 return 0;
         }
+        if (own_flags_count && a.reload)
+                return ask_to_reload(l, a.reload);
 
         l->settings = calloc(1, l->table->settings_size);
         if (!l->settings || conf_new(l->table, &l->conf) < 0)

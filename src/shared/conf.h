@@ -64,6 +64,7 @@ typedef struct Conf Conf; /* where each value came from */
 
 /* Reads everything into a fresh settings struct (zeroed, settings_size bytes; free it with
  * conf_settings_free()). Own flags: --config FILE (also FASTWORKER_CONFIG; then a missing file is an error),
+ * --defaults FILE (read before that one), --instance-config FILE (read after it, if it is there), --reload PID (has a running daemon reload),
  * --help, --version, --print-config. Returns 1 to go on, 0 when the program is done (help and the like were
  * printed to stdout), or -errno after having said why on stderr or in the journal. */
 int conf_load(const ConfTable *table, int argc, char *argv[], void **ret_settings, Conf **ret_conf);

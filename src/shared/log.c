@@ -27,7 +27,7 @@
 #define STDERR_WAIT_MSEC 100
 
 static const char *log_identifier = "fastworker";
-static int log_max_level = LOG_INFO;
+int log_max_level = LOG_INFO;
 static bool log_to_journal;
 static unsigned n_lost;
 

@@ -29,6 +29,12 @@ void log_open(const char *identifier);
 void log_set_max_level(int level);
 int log_get_max_level(void);
 
+/* Whether such a message would be shown: one comparison, for places that many tasks a second come by. */
+extern int log_max_level; /* log.c's; not to be set by others */
+static inline bool log_is_shown(int level) {
+        return level <= log_max_level;
+}
+
 /* "debug info notice warning err" -> level, or -EINVAL; and back, NULL for other levels. */
 int log_level_from_string(const char *s);
 const char *log_level_to_string(int level);

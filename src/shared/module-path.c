@@ -83,8 +83,6 @@ int module_path_find(char *const *names, char *const *path, char ***ret_files, c
                         "Task module %s (TaskModules=): no %s%s in any of the directories of ModulePath=: %s",
                         *name, *name, has_suffix(*name) ? "" : SUFFIX, places);
         }
-        if (!files)
-                return fail_with_text(ret_error, -EINVAL, "TaskModules= names no task modules");
         *ret_files = TAKE_PTR(files);
         return 0;
 }

@@ -106,13 +106,15 @@ static bool decode_fixed(const char **p, const char *end, RunnerMessage *m) {
 
 /* After the fixed words come "key=value" words, of which later versions may have more. */
 static bool decode_options(const char **p, const char *end, RunnerMessage *m) {
-        static const char fd_key[] = "fd=";
+        static const char fd_key[] = "fd=", output_mark[] = "output=marked";
         struct iovec word;
         uint64_t size;
 
         while (*p) {
                 if (!next_word(p, end, &word) || !memchr(word.iov_base, '=', word.iov_len))
                         return false;
+                if (m->verb == RUNNER_DONE && word_is(&word, output_mark))
+                        m->marked = true;
                 if (word.iov_len < strlen(fd_key) ||
                     memcmp(word.iov_base, fd_key, strlen(fd_key)) != 0)
                         continue;
@@ -235,6 +237,8 @@ int runner_packet_done(RunnerPacket *p, uint64_t seq, bool success, uint64_t sta
 
         end = put_text(end, success ? "success" : "failure", strlen("success"));
         end = put_number(put_number(end, started_usec), completed_usec);
+        if (p->marked)
+                end = stpcpy(end, "output=marked ");
         return finish(p, end, payload, size);
 }
 

@@ -43,6 +43,7 @@ typedef struct RunnerMessage {
         uint64_t version; /* HELLO */
         uint64_t pid;
         bool success; /* DONE */
+        bool marked;  /* DONE: what the task wrote ends with its mark */
         uint64_t started_usec;
         uint64_t completed_usec;
         int priority; /* LOG: 0 to 7 as in <syslog.h> */
@@ -58,6 +59,7 @@ int runner_decode(const char *packet, size_t size, RunnerMessage *ret);
  * -EBADF once; each composing function and runner_packet_done() close what it held. */
 typedef struct RunnerPacket {
         int fd;
+        bool marked; /* for DONE, to be set before it is composed */
         size_t header_size;
         struct iovec iov[2];
         struct msghdr msg;

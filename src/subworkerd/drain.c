@@ -3,6 +3,8 @@
 /* Leaving in order: take nothing more, hand back what has not begun, let what runs end within DrainSec=, have
  * controld acknowledge it all, say goodbye. */
 
+#include <inttypes.h>
+
 #include "log.h"
 #include "message-ids.h"
 #include "subworkerd.h"
@@ -138,23 +140,15 @@ void drain_hurry(Subworkerd *s) {
                 finish(s);
 }
 
-void drain_begin(Subworkerd *s) {
-        unsigned n = pool_n_running(s->pool);
+static void begin(Subworkerd *s, const char *reason) {
         int r;
 
-        if (s->drain != DRAIN_NONE)
-                return;
-        log_event(s->settings->local ? LOG_DEBUG : LOG_INFO, 0,
-                  LOG_FIELDS(.message_id = MESSAGE_SUBWORKERD_DRAINING,
-                             .worker_id = s->settings->worker_id),
-                  "Subworker %s is stopping; %u task%s running.", s->settings->worker_id, n,
-                  n == 1 ? " is" : "s are");
         s->drain = DRAIN_RUNNING;
         set_deadline(s, s->settings->drain_usec);
         notify_stopping(s->notify, "Draining");
         show(s);
         send_plain(s, WIRE_DRAIN, drain_correlation);
-        pool_drain(s->pool, "the worker is stopping");
+        pool_drain(s->pool, reason);
 
         r = sd_event_add_time(s->event, &s->drain_timer, CLOCK_MONOTONIC,
                               MIN(now_usec(CLOCK_MONOTONIC) + STEP_USEC, s->drain_deadline_usec), 1,
@@ -163,4 +157,29 @@ void drain_begin(Subworkerd *s) {
                 log_error_errno(r, "Cannot wait for the end of tasks, stopping at once: %m");
                 (void) sd_event_exit(s->event, r);
         }
+}
+
+void drain_begin(Subworkerd *s) {
+        unsigned n = pool_n_running(s->pool);
+
+        if (s->drain != DRAIN_NONE)
+                return;
+        log_event(s->settings->local ? LOG_DEBUG : LOG_INFO, 0,
+                  LOG_FIELDS(.message_id = MESSAGE_SUBWORKERD_DRAINING,
+                             .worker_id = s->settings->worker_id),
+                  "Subworker %s is stopping; %u task%s running.", s->settings->worker_id, n,
+                  n == 1 ? " is" : "s are");
+        begin(s, "the worker is stopping");
+}
+
+void drain_idle(Subworkerd *s) {
+        if (s->drain != DRAIN_NONE)
+                return;
+        log_event(LOG_INFO, 0,
+                  LOG_FIELDS(.message_id = MESSAGE_SUBWORKERD_IDLE,
+                             .worker_id = s->settings->worker_id),
+                  "Subworker %s leaves, as it has had nothing to do for %" PRIu64
+                  " s; the coordinator starts it again when it is needed.",
+                  s->settings->worker_id, s->settings->idle_timeout_usec / USEC_PER_SEC);
+        begin(s, "the worker leaves, as it had nothing to do");
 }

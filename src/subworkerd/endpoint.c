@@ -173,6 +173,12 @@ static int on_message(void *socket, void *userdata) {
         return 1;
 }
 
+/* Connecting to a unix socket and leaving without a word is how controld wakes a worker; it may come after the worker
+ * has started, too. */
+static bool was_visit(const Endpoint *e, int error) {
+        return strncmp(e->address, "ipc://", 6) == 0 && (error == EPIPE || error == ECONNRESET);
+}
+
 static void on_connection(SocketEvent event, int error, const char *peer, void *userdata) {
         Endpoint *e = userdata;
         char host[64];
@@ -184,7 +190,7 @@ static void on_connection(SocketEvent event, int error, const char *peer, void *
                                           e->address);
                 return;
         }
-        if (event != SOCKET_NOT_ZMTP)
+        if (event != SOCKET_NOT_ZMTP || was_visit(e, error))
                 return;
         (void) snprintf(host, sizeof(host), "%s", isempty(peer) ? "a peer" : peer);
         colon = strrchr(host, ':');

@@ -3,7 +3,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
@@ -14,15 +14,17 @@
 
 #define DISCARD_WAIT_MSEC \
         1000 /* a process in an uninterruptible sleep may take longer; it is left to init */
+#define START_WAIT_MSEC 10000 /* well below WatchdogSec= */
+#define CHILD_REPORT_FD (RUNNER_FD + 1)
 
 /* --- the environment ------------------------------------------------------------------------------ */
 
-/* With these a task could speak to the service manager in our name, take our sockets, or read our keys.
- * JOURNAL_STREAM stays: it says what standard error is, and that is the same for a runner as for us. */
+/* With these a task could speak to the service manager in our name, take our sockets, or read our keys;
+ * or would take standard error for the journal, which it is not: we read it. */
 static const char *const private_variables[] = {
         "NOTIFY_SOCKET",         "LISTEN_FDS",       "LISTEN_PID",
         "LISTEN_FDNAMES",        "WATCHDOG_USEC",    "WATCHDOG_PID",
-        "CREDENTIALS_DIRECTORY", "SYSTEMD_EXEC_PID",
+        "CREDENTIALS_DIRECTORY", "SYSTEMD_EXEC_PID", "JOURNAL_STREAM",
 };
 
 static bool is_private(const char *assignment) {
@@ -71,69 +73,127 @@ int exec_environment_set(char ***environment, const char *assignment) {
         return strv_extend(environment, assignment);
 }
 
-/* --- the process ---------------------------------------------------------------------------------- */
-
-/* What the child's descriptors become, in this order. */
-static int set_descriptors(posix_spawn_file_actions_t *actions, int socket_fd) {
-        int e;
-
-        e = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-        if (e == 0)
-                e = posix_spawn_file_actions_adddup2(actions, STDERR_FILENO, STDOUT_FILENO);
-        if (e == 0)
-                e = posix_spawn_file_actions_adddup2(actions, socket_fd, RUNNER_FD);
-        if (e == 0)
-                e = posix_spawn_file_actions_addclosefrom_np(actions, RUNNER_FD + 1);
-        return -e;
-}
+/* --- the child, which may make system calls only -------------------------------------------------- */
 
 /* sd-event needs signals blocked, and libzmq ignores some; a task gets none of that. */
-static int set_attributes(posix_spawnattr_t *attributes) {
-        sigset_t none, all;
-        int e;
+static void reset_signals(void) {
+        const struct sigaction action = { .sa_handler = SIG_DFL };
+        sigset_t none;
 
+        for (int n = 1; n < NSIG; n++)
+                (void) sigaction(n, &action, NULL); /* some cannot be set, nor need to be */
         (void) sigemptyset(&none);
-        (void) sigfillset(&all);
-        (void) sigdelset(&all, SIGKILL);
-        (void) sigdelset(&all, SIGSTOP);
-        e = posix_spawnattr_setpgroup(attributes, 0);
-        if (e == 0)
-                e = posix_spawnattr_setsigmask(attributes, &none);
-        if (e == 0)
-                e = posix_spawnattr_setsigdefault(attributes, &all);
-        if (e == 0)
-                e = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP |
-                                                                 POSIX_SPAWN_SETSIGMASK |
-                                                                 POSIX_SPAWN_SETSIGDEF);
-        return -e;
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int spawn(char *const *argv, char *const *environment, int socket_fd, pid_t *ret) {
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_t attributes;
+/* Out of the way of the numbers that the descriptors are to get. */
+static int move_up(int fd) {
+        return fcntl(fd, F_DUPFD_CLOEXEC, CHILD_REPORT_FD + 1);
+}
+
+static int set_descriptors(const ProcessConfig *c, int *report_fd) {
+        int null = open("/dev/null", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        int fds[] = {
+                move_up(null),
+                move_up(c->output_fd >= 0 ? c->output_fd : STDERR_FILENO),
+                -EBADF, /* the same as standard output */
+                move_up(c->socket_fd),
+                move_up(*report_fd),
+        };
+
+        /* Whatever goes wrong from here on is told over a number that nothing else gets. */
+        if (fds[CHILD_REPORT_FD] >= 0)
+                *report_fd = fds[CHILD_REPORT_FD];
+        fds[STDERR_FILENO] = fds[STDOUT_FILENO];
+        for (int i = 0; i < (int) ELEMENTSOF(fds); i++)
+                if (fds[i] < 0 || dup3(fds[i], i, i == CHILD_REPORT_FD ? O_CLOEXEC : 0) < 0)
+                        return -errno;
+        *report_fd = CHILD_REPORT_FD;
+        return close_range(CHILD_REPORT_FD + 1, ~0U, 0) < 0 ? -errno : 0;
+}
+
+/* Returns only on failure; the parent is told over the report descriptor. */
+static int become_runner(const ProcessConfig *c, int *report_fd) {
         int r;
 
-        r = -posix_spawn_file_actions_init(&actions);
+        if (setpgid(0, 0) < 0)
+                return -errno;
+        r = set_descriptors(c, report_fd);
         if (r < 0)
                 return r;
-        r = -posix_spawnattr_init(&attributes);
-        if (r >= 0) {
-                r = set_descriptors(&actions, socket_fd);
-                if (r >= 0)
-                        r = set_attributes(&attributes);
-                if (r >= 0)
-                        r = -posix_spawn(ret, argv[0], &actions, &attributes, argv, environment);
-                (void) posix_spawnattr_destroy(&attributes);
-        }
-        (void) posix_spawn_file_actions_destroy(&actions);
-        return r;
+        r = c->user ? job_user_become(c->user) : job_user_drop_ambient();
+        if (r < 0)
+                return r;
+        reset_signals();
+        (void) execve(c->argv[0], c->argv, c->environment);
+        return -errno;
 }
 
-int process_start(char *const *argv, char *const *environment, int socket_fd, Process *ret) {
+/* Not inlined: that variables survive fork() and what runs after it is then plain to the compiler. */
+static _Noreturn __attribute__((noinline)) void child(const ProcessConfig *c, int report_fd) {
+        int r = become_runner(c, &report_fd);
+
+        (void) !write(report_fd, &r, sizeof(r));
+        _exit(EXIT_FAILURE);
+}
+
+/* --- the process ---------------------------------------------------------------------------------- */
+
+/* 0 when the child has become the program, else its error. It is not waited for without end: from the moment in which
+ * the child is another user, tasks of that user can stop it. All signals are blocked. */
+static int read_report(int fd, int wait_msec) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        ssize_t n;
+        int r;
+
+        r = poll(&p, 1, wait_msec > 0 ? wait_msec : START_WAIT_MSEC);
+        if (r <= 0)
+                return r < 0 ? -errno : -ETIMEDOUT;
+        n = read(fd, &r, sizeof(r));
+        if (n == 0)
+                return 0;
+        return n == sizeof(r) && r < 0 ? r : -EIO;
+}
+
+static int spawn(const ProcessConfig *c, pid_t *ret) {
+        _cleanup_close_ int report = -EBADF, report_child = -EBADF;
+        sigset_t all, before;
+        int fds[2], r;
+        pid_t pid;
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        report = fds[0];
+        report_child = fds[1];
+
+        /* A handler of ours must not run in the child. */
+        (void) sigfillset(&all);
+        (void) sigprocmask(SIG_SETMASK, &all, &before);
+        pid = fork();
+        r = pid < 0 ? -errno : 0;
+        if (pid == 0)
+                child(c, report_child);
+        if (pid > 0) {
+                report_child = safe_close(report_child);
+                r = read_report(report, c->wait_msec);
+        }
+        (void) sigprocmask(SIG_SETMASK, &before, NULL);
+        if (pid < 0)
+                return r;
+        if (r < 0) {
+                (void) kill(pid, SIGKILL);
+                (void) waitpid(pid, NULL, 0);
+                return r;
+        }
+        *ret = pid;
+        return 0;
+}
+
+int process_start(const ProcessConfig *config, Process *ret) {
         Process p = PROCESS_NONE;
         int r;
 
-        r = spawn(argv, environment, socket_fd, &p.pid);
+        r = spawn(config, &p.pid);
         if (r < 0)
                 return r;
 

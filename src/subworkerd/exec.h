@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/types.h>
 
+#include "job-user.h"
 #include "macro.h"
 
 typedef struct Process {
@@ -16,10 +17,19 @@ typedef struct Process {
 
 #define PROCESS_NONE ((Process){ .pidfd = -EBADF })
 
-/* Starts `argv` (argv[0] is the path) with `environment`, standard input from /dev/null, standard output
- * and error to our standard error, `socket_fd` as descriptor 3, and no other descriptors. Returns 0, or
- * -errno when the program cannot be started. */
-int process_start(char *const *argv, char *const *environment, int socket_fd, Process *ret);
+typedef struct ProcessConfig {
+        char *const *argv; /* argv[0] is the path */
+        char *const *environment;
+        int socket_fd; /* becomes descriptor 3 */
+        int output_fd; /* becomes standard output and error; negative: our standard error does */
+        const JobUser *user; /* NULL: ours */
+        int wait_msec;       /* for that to have happened; 0: as long as we can afford */
+} ProcessConfig;
+
+/* Starts a program with standard input from /dev/null, the descriptors above and no others, and signals as at the
+ * beginning. Returns 0 when it has become that program, -ETIMEDOUT when it has not in time, or another -errno; then
+ * there is no process. */
+int process_start(const ProcessConfig *config, Process *ret);
 
 /* Kills the process and its group; until process_reap() the process stays as a zombie at worst, so that the
  * number cannot have become another one's. */

@@ -52,6 +52,7 @@ struct Link {
         sd_event_source *timer;
         uint64_t timer_usec;
 
+        bool on_demand; /* controld said so when it was registered last */
         bool was_up, told_waiting, told_lost;
         unsigned told_codes; /* bits by WireError */
 };
@@ -78,6 +79,10 @@ const char *link_address(const Link *l) {
 
 uint64_t link_max_result_bytes(const Link *l) {
         return l->max_result_bytes;
+}
+
+bool link_is_on_demand(const Link *l) {
+        return l->state == LINK_UP && !l->reopen && l->on_demand;
 }
 
 static const LogFields *fields(const Link *l, const char *message_id, LogFields *ret) {
@@ -264,6 +269,7 @@ static void read_terms(Link *l, const struct iovec *info) {
         l->heartbeat_usec = HEARTBEAT_USEC;
         l->silence_usec = SILENCE_USEC;
         l->max_result_bytes = 0;
+        l->on_demand = false;
         if (json_parse_object(info->iov_base, info->iov_len, &o, NULL) < 0)
                 return;
         (void) json_get_uint(o, "heartbeat_usec", 10 * USEC_PER_MSEC, 3600 * USEC_PER_SEC,
@@ -272,6 +278,7 @@ static void read_terms(Link *l, const struct iovec *info) {
                              &l->silence_usec);
         l->silence_usec -= l->silence_usec / LEASE_MARGIN;
         (void) json_get_uint(o, "max_result_bytes", 0, UINT64_MAX, &l->max_result_bytes);
+        (void) json_get_bool(o, "on_demand", &l->on_demand);
         (void) json_get_string(o, "worker_id", &name);
 
         log_event(l->config.direct || (l->was_up && !l->told_lost) ? LOG_DEBUG : LOG_NOTICE, 0,

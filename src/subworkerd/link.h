@@ -57,6 +57,8 @@ LinkState link_state(const Link *l);
 const char *link_address(const Link *l);
 /* What controld takes, 0: not known. */
 uint64_t link_max_result_bytes(const Link *l);
+/* Registered at a coordinator that starts this worker again when it is needed. */
+bool link_is_on_demand(const Link *l);
 /* Whether the link looks after itself in time. */
 bool link_is_healthy(const Link *l);
 

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "manager.h"
 #include "message-ids.h"
+#include "parse-util.h"
 #include "time-util.h"
 
 #define STATUS_USEC USEC_PER_SEC
@@ -27,11 +28,13 @@ void manager_show_status(Subworkerd *s) {
 
         if (!s->ready || s->drain != DRAIN_NONE || s->reloading)
                 return;
-        notify_status(s->notify, "%s %s; %u of %u runner%s busy, %" PRIu64 " tasks done",
+        notify_status(s->notify, "%s %s; %u of %u runner%s busy, %" PRIu64 " tasks done%s%s%s",
                       link_state(s->link) == LINK_UP ? "Registered at"
                                                      : "Looking for the control plane at",
                       link_address(s->link), pool_n_running(s->pool), n, n == 1 ? "" : "s",
-                      s->n_done);
+                      s->n_done, type_table_count(s->types) == 0 ? "; no task modules" : "",
+                      s->reload_error ? "; reload failed, going on as before: " : "",
+                      s->reload_error ?: "");
 }
 
 static int on_status_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -51,6 +54,18 @@ static void show_status_soon(Subworkerd *s) {
         (void) sd_event_source_set_enabled(s->status_timer, SD_EVENT_ONESHOT);
 }
 
+/* Not an error: the service of a fresh installation is there before anyone has said what it is to offer. */
+static void say_if_without_tasks(Subworkerd *s) {
+        if (type_table_count(s->types) > 0)
+                return;
+        log_event(LOG_NOTICE, 0,
+                  LOG_FIELDS(.message_id = MESSAGE_NO_TASKS, .worker_id = s->settings->worker_id),
+                  "Subworker %s offers no tasks: %s.", s->settings->worker_id,
+                  strv_length(s->settings->task_modules) == 0
+                          ? "no task modules are set (TaskModules=, --task-modules)"
+                          : "its task modules (TaskModules=) have none");
+}
+
 void manager_ready(Subworkerd *s) {
         unsigned n = pool_slots(s->pool);
         size_t n_types = type_table_count(s->types);
@@ -63,6 +78,7 @@ void manager_ready(Subworkerd *s) {
                   "FastWorker " PACKAGE_VERSION
                   " subworker %s is ready, %u runner%s, %zu task type%s.",
                   s->settings->worker_id, n, n == 1 ? "" : "s", n_types, n_types == 1 ? "" : "s");
+        say_if_without_tasks(s);
         r = link_start(s->link);
         if (r < 0) {
                 (void) sd_event_exit(s->event, r);
@@ -192,8 +208,10 @@ static int on_turn_end(sd_event_source *source, void *userdata) {
         tasks_flush(s);
         if (s->drain != DRAIN_NONE)
                 drain_advance(s);
-        else
+        else {
+                idle_review(s);
                 show_status_soon(s);
+        }
         return 0;
 }
 
@@ -221,7 +239,10 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, v
 }
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
-        reload(userdata);
+        Subworkerd *s = userdata;
+
+        reload_asker_set(&s->reload_asker, si);
+        reload(s);
         return 0;
 }
 
@@ -258,12 +279,11 @@ static int add_timer(Subworkerd *s, sd_event_time_handler_t handler, sd_event_so
 }
 
 static int add_sources(Subworkerd *s) {
-        static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+        const int signals[] = { SIGTERM, SIGINT, SIGHUP, RELOAD_SIGNAL };
         int r;
 
         for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
-                r = sd_event_add_signal(s->event, NULL, signals[i],
-                                        signals[i] == SIGHUP ? on_reload : on_stop, s);
+                r = sd_event_add_signal(s->event, NULL, signals[i], i < 2 ? on_stop : on_reload, s);
                 if (r < 0)
                         return r;
         }
@@ -272,6 +292,9 @@ static int add_sources(Subworkerd *s) {
                 return r;
         s->outbox_due_usec = USEC_INFINITY;
         r = add_timer(s, on_outbox_timer, &s->outbox_timer);
+        if (r < 0)
+                return r;
+        r = idle_init(s);
         if (r < 0)
                 return r;
         /* Without a service manager nobody reads the status. */
@@ -301,7 +324,7 @@ int manager_run(Subworkerd *s) {
         r = open_endpoint(s);
         if (r < 0)
                 return r;
-        r = reload_runner_command(s->settings, &argv, &environment, &error);
+        r = reload_runner_command(s->settings, s->job_user, &argv, &environment, &error);
         if (r < 0)
                 return log_error_errno(r, "%s.", error ? error : "Cannot prepare the runners");
         ensure_descriptors(s->settings->concurrency);
@@ -321,6 +344,7 @@ static int block_signals(void) {
         (void) sigaddset(&mask, SIGTERM);
         (void) sigaddset(&mask, SIGINT);
         (void) sigaddset(&mask, SIGHUP);
+        (void) sigaddset(&mask, RELOAD_SIGNAL);
         return sigprocmask(SIG_BLOCK, &mask, NULL) < 0 ? -errno : 0;
 }
 
@@ -330,6 +354,7 @@ static int make_modules(Subworkerd *s) {
                 .worker_id = settings->worker_id,
                 .result_max = (size_t) settings->max_result_bytes,
                 .prefetch_max = (unsigned) settings->prefetch_max,
+                .user = s->job_user,
         };
         LinkConfig link = {
                 .worker_id = settings->worker_id,
@@ -351,6 +376,16 @@ static int make_modules(Subworkerd *s) {
         if (r >= 0)
                 r = notify_new(s->event, is_healthy, s, &s->notify);
         return r;
+}
+
+static int look_up_job_user(Subworkerd *s) {
+        _cleanup_free_ char *error = NULL;
+        int r;
+
+        if (!s->settings->job_user)
+                return 0;
+        r = job_user_new(s->settings->job_user, &s->job_user, &error);
+        return r < 0 ? log_error_errno(r, "%s.", error ?: "Out of memory") : 0;
 }
 
 static int init(Subworkerd *s) {
@@ -386,6 +421,10 @@ int manager_new(int argc, char *argv[], Settings *settings, Conf *conf, Subworke
         s->argv = argv;
         s->settings = settings;
         s->conf = conf;
+        s->reload_asker = RELOAD_ASKER_NONE;
+        r = look_up_job_user(s);
+        if (r < 0)
+                return r;
         r = init(s);
         if (r < 0)
                 return log_error_errno(r, "Cannot set up the subworker: %m");
@@ -403,11 +442,15 @@ Subworkerd *manager_free(Subworkerd *s) {
         job_table_free(s->jobs);
         type_table_free(s->types);
         json_object_put(s->registration);
+        reload_asker_tell(&s->reload_asker, -ESHUTDOWN);
+        job_user_free(s->job_user);
+        free(s->reload_error);
         notify_free(s->notify);
         sd_event_source_disable_unref(s->turn_end);
         sd_event_source_disable_unref(s->outbox_timer);
         sd_event_source_disable_unref(s->status_timer);
         sd_event_source_disable_unref(s->drain_timer);
+        sd_event_source_disable_unref(s->idle_timer);
         if (s->context)
                 (void) zmq_ctx_term(s->context);
         sd_event_unref(s->event);

@@ -452,6 +452,7 @@ static int init_shared(Pool *p) {
         int r;
 
         p->shared = (SlotShared){
+                .user = p->config.user,
                 .event = p->event,
                 .handlers = &pool_slot_handlers,
                 .userdata = p,

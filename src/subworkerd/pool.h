@@ -10,6 +10,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "job-user.h"
 #include "job.h"
 
 typedef struct Pool Pool;
@@ -38,6 +39,7 @@ typedef struct PoolConfig {
         const char *worker_id; /* for messages; borrowed */
         size_t result_max;     /* bytes */
         unsigned prefetch_max;
+        const JobUser *user; /* of the runners; NULL: ours; borrowed */
 } PoolConfig;
 
 /* `types` outlives the pool. */

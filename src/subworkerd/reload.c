@@ -55,13 +55,16 @@ static int add_directory(char ***environment, const char *name, char *path) {
         return exec_environment_set(environment, assignment);
 }
 
-static int build_environment(const Settings *settings, char ***ret, char **ret_error) {
+static int build_environment(const Settings *settings, const JobUser *user, char ***ret,
+                             char **ret_error) {
         _cleanup_strv_ char **environment = NULL;
         const char *failed = NULL;
         char *path;
         int r;
 
         r = exec_environment(&environment);
+        if (r >= 0 && user)
+                r = job_user_set_environment(user, &environment);
         if (r >= 0 && settings->state_directory) {
                 r = conf_state_directory(settings->state_directory, &path);
                 failed = r < 0 ? settings->state_directory : NULL;
@@ -82,8 +85,8 @@ static int build_environment(const Settings *settings, char ***ret, char **ret_e
         return 0;
 }
 
-int reload_runner_command(const Settings *settings, char ***ret_argv, char ***ret_environment,
-                          char **ret_error) {
+int reload_runner_command(const Settings *settings, const JobUser *user, char ***ret_argv,
+                          char ***ret_environment, char **ret_error) {
         _cleanup_strv_ char **files = NULL, **argv = NULL;
         int r;
 
@@ -92,7 +95,7 @@ int reload_runner_command(const Settings *settings, char ***ret_argv, char ***re
         if (r >= 0)
                 r = build_argv(settings, files, &argv, ret_error);
         if (r >= 0)
-                r = build_environment(settings, ret_environment, ret_error);
+                r = build_environment(settings, user, ret_environment, ret_error);
         if (r < 0)
                 return r;
         *ret_argv = TAKE_PTR(argv);
@@ -108,7 +111,10 @@ void reload_failed(Subworkerd *s, const char *reason) {
                              .worker_id = s->settings->worker_id),
                   "Reload failed, going on as before: %s", reason);
         notify_ready(s->notify, NULL);
-        notify_status(s->notify, "Reload failed, going on as before: %s", reason);
+        free(s->reload_error);
+        s->reload_error = strdup(reason);
+        manager_show_status(s);
+        reload_asker_tell(&s->reload_asker, -EBADMSG);
 }
 
 void reload_done(Subworkerd *s) {
@@ -116,8 +122,11 @@ void reload_done(Subworkerd *s) {
         log_event(LOG_INFO, 0,
                   LOG_FIELDS(.message_id = MESSAGE_RELOADED, .worker_id = s->settings->worker_id),
                   "Configuration and modules reloaded.");
+        free(s->reload_error);
+        s->reload_error = NULL;
         notify_ready(s->notify, NULL);
         manager_show_status(s);
+        reload_asker_tell(&s->reload_asker, 0);
 }
 
 /* Keys that only a restart can change keep the value that is in force. All of them are moved, as the modules
@@ -156,7 +165,7 @@ static int read_and_check(Subworkerd *s, Settings **ret, Conf **ret_conf, char *
                 return r;
         r = settings_check(fresh, ret_error);
         if (r >= 0)
-                r = reload_runner_command(fresh, ret_argv, ret_environment, ret_error);
+                r = reload_runner_command(fresh, s->job_user, ret_argv, ret_environment, ret_error);
         if (r < 0) {
                 conf_settings_free(&subworkerd_conf_table, fresh);
                 conf_free(conf);
@@ -174,8 +183,12 @@ void reload(Subworkerd *s) {
         Conf *conf = NULL;
         int r;
 
-        if (!s->ready || s->drain != DRAIN_NONE)
+        if (!s->ready || s->drain != DRAIN_NONE) {
+                log_notice("Not reloading: the subworker is %s.",
+                           s->ready ? "stopping" : "still starting");
+                reload_asker_tell(&s->reload_asker, -EBUSY);
                 return;
+        }
         s->reloading = true;
         notify_reloading(s->notify);
         r = read_and_check(s, &fresh, &conf, &argv, &environment, &error);

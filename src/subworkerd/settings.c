@@ -33,12 +33,18 @@ static const ConfItem items[] = {
         { "Subworker", "DrainSec", "drain-timeout", NULL, "SECONDS", CONF_USEC, S(drain_usec),
           .default_text = "30", .min = 0, .max = 24 * 3600 * USEC_PER_SEC,
           .help = "how long running tasks may go on when it is asked to stop" },
+        { "Subworker", "IdleTimeout", "idle-timeout", NULL, "SECONDS", CONF_USEC, S(idle_timeout_usec),
+          .default_text = "20", .min = USEC_PER_SEC, .max = USEC_INFINITY,
+          .help = "leave after it had nothing to do for so long, if the coordinator can start it again" },
         { "Subworker", "PrefetchMax", "prefetch-max", NULL, "N", CONF_UINT, S(prefetch_max),
           .default_text = "1000", .min = 0, .max = 10000,
           .help = "tasks it takes ahead at most, while tasks are short" },
         { "Subworker", "MaxResultBytes", "max-result", NULL, "BYTES", CONF_BYTES, S(max_result_bytes),
           .default_text = "1M", .min = 1024, .max = WIRE_PAYLOAD_MAX,
           .help = "result of one task" },
+        { "Subworker", "JobUser", "job-user", "FASTWORKER_JOB_USER", "USER", CONF_STRING, S(job_user),
+          .flags = CONF_WIDENS_ACCESS | CONF_FIXED,
+          .help = "run tasks as this user, not as the daemon's" },
         { "Subworker", "StateDirectory", "state-directory", NULL, "PATH", CONF_STRING, S(state_directory),
           .flags = CONF_FIXED,
           .help = "where tasks may keep files: passed on to them as $STATE_DIRECTORY" },
@@ -96,10 +102,5 @@ int settings_check(const Settings *s, char **ret_error) {
                 return fail(ret_error, "DiscoveryAddress", s->discovery_address, no_target);
         if (s->local && !s->control_plane_address)
                 return fail(ret_error, "--local", "yes", "needs --control-plane-address");
-        if (strv_length(s->task_modules) == 0) {
-                *ret_error =
-                        conf_explain_missing(&subworkerd_conf_table, "Subworker", "TaskModules");
-                return -EINVAL;
-        }
         return 0;
 }

@@ -7,8 +7,9 @@ typedef struct Settings {
         char *worker_id;
         char *control_plane_address, *discovery_address, *base_address;
         char **task_modules, **module_path;
-        uint64_t concurrency, drain_usec, prefetch_max, max_result_bytes;
+        uint64_t concurrency, idle_timeout_usec, drain_usec, prefetch_max, max_result_bytes;
         char *state_directory, *runtime_directory;
+        char *job_user;
         int log_level;
         bool local; /* a child of controld: the control plane address is the worker endpoint itself */
 } Settings;

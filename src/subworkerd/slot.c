@@ -2,13 +2,21 @@
 
 #include <stdio.h>
 #include <sys/socket.h>
+#include <syslog.h>
 
 #include "exec.h"
+#include "log.h"
+#include "output.h"
 #include "slot.h"
 #include "time-util.h"
 
 #define SOCKET_BUFFER_BYTES (512 * 1024)
 #define REASON_MAX          1024U
+
+/* How long we stay with one runner at a time. It may send and write without end; more than this it cannot have sent
+ * before we began to look, as the socket and the pipe hold less. */
+#define SETTLE_BATCHES 64U
+#define OUTPUT_READS   256U
 
 struct Slot {
         const SlotShared *shared;
@@ -20,7 +28,8 @@ struct Slot {
         int fd;        /* ours */
         int runner_fd; /* a duplicate of the runner's */
         Process process;
-        sd_event_source *io, *child;
+        sd_event_source *io, *child, *output_io;
+        Output *output;
 
         JobList piped, staged;
         unsigned n_piped, n_staged;
@@ -168,6 +177,13 @@ static void give_back(Slot *s, const RunnerMessage *m, JobList *ret) {
         }
 }
 
+/* While other tasks wait in the socket behind the one that runs, the pipe is left alone: then the runner finds in it
+ * what the task has written, and marks where that ends. With no other there, what is read is the task's. */
+static void resume_output(Slot *s) {
+        if (s->output_io && s->n_piped <= 1)
+                (void) sd_event_source_set_enabled(s->output_io, SD_EVENT_ON);
+}
+
 void slot_take_back(Slot *s, JobList *ret) {
         char header[RUNNER_HEADER_MAX];
         RunnerMessage m;
@@ -180,6 +196,99 @@ void slot_take_back(Slot *s, JobList *ret) {
         while ((n = recv(s->runner_fd, header, sizeof(header), MSG_DONTWAIT)) > 0)
                 if (runner_decode(header, (size_t) n, &m) >= 0 && m.verb == RUNNER_RUN)
                         give_back(s, &m, ret);
+        resume_output(s);
+}
+
+/* --- what tasks write ----------------------------------------------------------------------------- */
+
+static void log_output(Slot *s, const Job *job, int priority, const char *text, size_t size) {
+        const RunnerMessage m = {
+                .verb = RUNNER_LOG,
+                .priority = priority,
+                .payload = text,
+                .payload_size = size,
+        };
+
+        s->shared->handlers->log(s, job, &m, s->shared->userdata);
+}
+
+/* Whether one more message may go to the journal. Those that would not be shown do not count. */
+static bool admit(Slot *s, int priority) {
+        unsigned lost = 0;
+        char text[64];
+
+        if (!log_is_shown(priority) || !output_admit(s->output, now_usec(CLOCK_MONOTONIC), &lost))
+                return false;
+        if (lost > 0) {
+                int n = snprintf(text, sizeof(text), "%u lines of output were left out", lost);
+
+                log_output(s, NULL, LOG_WARNING, text, (size_t) n);
+        }
+        return true;
+}
+
+static void log_line(Slot *s, const Job *job, const char *line, size_t size) {
+        if (admit(s, LOG_INFO))
+                log_output(s, job, LOG_INFO, line, size);
+}
+
+/* What has been read is the task's, up to its mark. Returns whether that was met. */
+static bool log_lines(Slot *s, const Job *job, uint64_t seq) {
+        const char *line;
+        size_t size;
+        OutputNext next;
+
+        while ((next = output_next(s->output, seq, &line, &size)) == OUTPUT_LINE)
+                log_line(s, job, line, size);
+        return next == OUTPUT_MARK;
+}
+
+/* The task has ended. With a mark, what it wrote ends there; without, all of it was read before. */
+static void end_output(Slot *s, const Job *job, uint64_t seq, bool marked) {
+        const char *line;
+        size_t size;
+
+        for (unsigned i = 0; marked && !log_lines(s, job, seq); i++)
+                marked = i < OUTPUT_READS && output_read(s->output) > 0;
+        if (marked)
+                output_skip_mark(s->output);
+        else if (output_rest(s->output, &line, &size))
+                log_line(s, job, line, size);
+}
+
+static int on_output(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Slot *s = userdata;
+        const Job *job;
+        ssize_t n;
+
+        slot_settle(s);
+        if (s->n_piped > 1)
+                return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        n = output_read(s->output);
+        job = TAILQ_FIRST(&s->piped);
+        /* Behind a mark is what is to wait until the end of the task was received, too. */
+        if (log_lines(s, job, job ? job->seq : 0) || n == 0 || (n < 0 && n != -EAGAIN))
+                return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return 0;
+}
+
+/* All that is left, when the process has ended. */
+static void drain_output(Slot *s) {
+        const Job *job = TAILQ_FIRST(&s->piped);
+        const char *line;
+        size_t size;
+
+        if (!s->output)
+                return;
+        for (unsigned i = 0; i < OUTPUT_READS; i++) {
+                if (log_lines(s, job, job ? job->seq : 0))
+                        output_skip_mark(s->output);
+                if (output_read(s->output) <= 0)
+                        break;
+        }
+        (void) log_lines(s, job, job ? job->seq : 0);
+        while (output_rest(s->output, &line, &size))
+                log_line(s, job, line, size);
 }
 
 /* --- answers -------------------------------------------------------------------------------------- */
@@ -218,7 +327,9 @@ static void on_done(Slot *s, const RunnerMessage *m) {
                 break_off(s, "runner reported the end of a task that it does not have");
                 return;
         }
+        end_output(s, job, m->seq, m->marked);
         remove_piped(s, job);
+        resume_output(s);
         if (s->n_piped > 0)
                 s->head_since = now_usec(CLOCK_MONOTONIC);
         s->shared->handlers->done(s, job, m, s->shared->userdata);
@@ -227,7 +338,9 @@ static void on_done(Slot *s, const RunnerMessage *m) {
 static void on_log(Slot *s, const RunnerMessage *m) {
         Job *job = TAILQ_FIRST(&s->piped);
 
-        s->shared->handlers->log(s, job && job->seq == m->seq ? job : NULL, m, s->shared->userdata);
+        if (admit(s, m->priority))
+                s->shared->handlers->log(s, job && job->seq == m->seq ? job : NULL, m,
+                                         s->shared->userdata);
 }
 
 static void on_message(Slot *s, const RunnerMessage *m) {
@@ -274,11 +387,11 @@ static bool receive(Slot *s) {
 }
 
 void slot_settle(Slot *s) {
-        bool any = false;
+        unsigned n = 0;
 
-        while (s->fd >= 0 && !s->broken && receive(s))
-                any = true;
-        if (any)
+        while (n < SETTLE_BATCHES && s->fd >= 0 && !s->broken && receive(s))
+                n++;
+        if (n > 0)
                 s->shared->handlers->turn(s->shared->userdata);
 }
 
@@ -296,6 +409,8 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 static void close_all(Slot *s) {
         s->io = sd_event_source_disable_unref(s->io);
         s->child = sd_event_source_disable_unref(s->child);
+        s->output_io = sd_event_source_disable_unref(s->output_io);
+        s->output = output_free(s->output);
         s->fd = safe_close(s->fd);
         s->runner_fd = safe_close(s->runner_fd);
 }
@@ -316,6 +431,7 @@ static void report_end(Slot *s) {
         Job *job;
 
         slot_take_back(s, &undone);
+        drain_output(s);
         close_all(s);
         end.interrupted = TAILQ_FIRST(&s->piped);
         if (end.interrupted)
@@ -359,11 +475,21 @@ static int watch(Slot *s) {
         r = sd_event_add_io(s->shared->event, &s->io, s->fd, EPOLLIN, on_io, s);
         if (r < 0)
                 return r;
+        r = sd_event_add_io(s->shared->event, &s->output_io, output_fd(s->output), EPOLLIN,
+                            on_output, s);
+        if (r < 0)
+                return r;
         return sd_event_add_io(s->shared->event, &s->child, s->process.pidfd, EPOLLIN, on_child, s);
 }
 
 int slot_start(Slot *s, char *const *argv, char *const *environment) {
         static const int buffer = SOCKET_BUFFER_BYTES;
+        ProcessConfig config = {
+                .argv = argv,
+                .environment = environment,
+                .output_fd = -EBADF,
+                .user = s->shared->user,
+        };
         int fds[2], r;
 
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
@@ -373,7 +499,11 @@ int slot_start(Slot *s, char *const *argv, char *const *environment) {
         for (size_t i = 0; i < ELEMENTSOF(fds); i++)
                 (void) setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 
-        r = process_start(argv, environment, s->runner_fd, &s->process);
+        config.socket_fd = s->runner_fd;
+        r = output_new(&s->output, &config.output_fd);
+        if (r >= 0)
+                r = process_start(&config, &s->process);
+        safe_close(config.output_fd);
         if (r >= 0)
                 r = watch(s);
         if (r < 0) {

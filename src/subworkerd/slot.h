@@ -9,6 +9,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "job-user.h"
 #include "job.h"
 #include "runner-wire.h"
 
@@ -54,6 +55,7 @@ typedef struct SlotShared {
         const SlotHandlers *handlers;
         void *userdata;
         size_t result_max;
+        const JobUser *user; /* NULL: ours */
 } SlotShared;
 
 int slot_new(const SlotShared *shared, Slot **ret);

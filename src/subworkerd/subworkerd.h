@@ -14,6 +14,7 @@
 #include "notify.h"
 #include "outbox.h"
 #include "pool.h"
+#include "reload-request.h"
 #include "settings.h"
 #include "type.h"
 
@@ -35,6 +36,7 @@ typedef struct Subworkerd {
         Notify *notify;
         TypeTable *types;
         JobTable *jobs;
+        JobUser *job_user; /* NULL: tasks run as our user */
         Pool *pool;
         Outbox *outbox;
         Link *link;
@@ -46,12 +48,19 @@ typedef struct Subworkerd {
         uint64_t n_done;
         unsigned registered_slots; /* as in the last REGISTER */
         bool ready, reloading;
+        ReloadAsker reload_asker;
+        char *reload_error; /* of the last reload, for the status; NULL: it went well */
 
         sd_event_source *turn_end;
         sd_event_source *outbox_timer;
         uint64_t outbox_due_usec; /* what the timer is set to; USEC_INFINITY: it is off */
         sd_event_source *status_timer;
         bool status_armed;
+
+        sd_event_source *idle_timer;
+        uint64_t idle_since_usec; /* 0: it is not idle */
+        uint64_t idle_due_usec;   /* what the timer is set to; USEC_INFINITY: it is off */
+        uint64_t idle_n_done;     /* n_done as of the last look */
 
         DrainState drain;
         bool hurry;       /* do not wait for anything any more */
@@ -73,11 +82,18 @@ void manager_ready(Subworkerd *s);
 
 /* drain.c */
 void drain_begin(Subworkerd *s);
+/* The same, because there is nothing to do. */
+void drain_idle(Subworkerd *s);
 /* Ends the waiting. */
 void drain_hurry(Subworkerd *s);
 /* Goes on as far as it can; at the end of each turn. */
 void drain_advance(Subworkerd *s);
 void drain_acknowledged(Subworkerd *s, const struct iovec *correlation);
+
+/* idle.c: leaving after IdleTimeout= without a task */
+int idle_init(Subworkerd *s);
+/* Looks whether there is anything to do; at the end of each turn. */
+void idle_review(Subworkerd *s);
 
 /* reload.c */
 void reload(Subworkerd *s);
@@ -86,5 +102,5 @@ void reload_done(Subworkerd *s);
 void reload_failed(Subworkerd *s, const char *reason);
 /* The command line and environment of runners for these settings. Returns 0, or -errno with a line that says
  * why (a fresh string, or NULL). */
-int reload_runner_command(const Settings *settings, char ***ret_argv, char ***ret_environment,
-                          char **ret_error);
+int reload_runner_command(const Settings *settings, const JobUser *user, char ***ret_argv,
+                          char ***ret_environment, char **ret_error);

@@ -16,7 +16,7 @@
 static void log_task(const Subworkerd *s, const Job *job, const char *what) {
         char id[TASK_ID_TEXT_LENGTH + 1];
 
-        if (log_get_max_level() < LOG_DEBUG)
+        if (!log_is_shown(LOG_DEBUG))
                 return;
         task_id_to_text(&job->key.id, id);
         log_event(LOG_DEBUG, 0,

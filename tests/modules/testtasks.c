@@ -215,6 +215,17 @@ static int say(fastworker_call *call) {
         return 0;
 }
 
+/* Writes its argument to standard output, and to standard error without a newline. */
+static int print(fastworker_call *call) {
+        struct json_object *o = NULL;
+        const char *text = text_argument(call, 0, &o);
+
+        printf("%s\n", text ? text : "");
+        fprintf(stderr, "%s", text ? text : "");
+        json_object_put(o);
+        return 0;
+}
+
 FASTWORKER_MODULE(FASTWORKER_TASK("noop", noop, "Does nothing."),
                   FASTWORKER_TASK("echo", echo, "Gives its arguments back."),
                   FASTWORKER_TASK("record", record, "Adds a line to a file."),
@@ -227,4 +238,6 @@ FASTWORKER_MODULE(FASTWORKER_TASK("noop", noop, "Does nothing."),
                                   "Shows environment and descriptors."),
                   FASTWORKER_TASK("big", big, "Gives a result of a given size."),
                   FASTWORKER_TASK("token", token, "Returns what no other execution returns."),
-                  FASTWORKER_TASK("say", say, "Writes a line to the log."));
+                  FASTWORKER_TASK("say", say, "Writes a line to the log."),
+                  FASTWORKER_TASK("print-a", print, "Writes to its output."),
+                  FASTWORKER_TASK("print-b", print, "Writes to its output."));

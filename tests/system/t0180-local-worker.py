@@ -30,6 +30,19 @@ def test_fallback(sandbox):
     equal(client.call("echo", 2).value["args"], [2])
 
 
+def test_none(sandbox):
+    """Under systemd no task may run as the coordinator's user: then there is none, and it says what to do."""
+    controld = sandbox.controld("--task-modules=testtasks", "--no-local-worker")
+    controld.wait_line("no local worker is to be started .*set TaskModules= in subworkerd.conf")
+    client = sandbox.client()
+    sandbox.subworker("sw1")
+    controld.wait_line("sw1 registered")
+    task_id = client.submit("echo", 1)
+    equal(client.result(task_id).value["args"], [1])
+    equal(client.status(task_id)["worker"], "sw1")
+    equal(children(controld.pid), [])
+
+
 def test_subworkers_first(sandbox):
     """With a subworker there, however busy, the local worker gets nothing."""
     controld = sandbox.controld("--task-modules=testtasks", "--local-worker-idle=1")

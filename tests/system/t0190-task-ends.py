@@ -5,7 +5,7 @@
 import hashlib
 
 import harness
-from harness import check, equal
+from harness import check, equal, until
 
 
 def test_crashes(sandbox):
@@ -76,6 +76,24 @@ def test_surroundings(sandbox):
     for name in value["environment"]:
         check(not name.startswith(("NOTIFY_", "LISTEN_", "WATCHDOG_", "JOURNAL_STREAM", "CREDENTIALS_")), name)
     check(len(value["descriptors"]) <= 5, f"descriptors: {value['descriptors']}")
+
+
+def test_output(sandbox):
+    """Each line that a task writes is logged as this task's, also when tasks follow each other closely."""
+    _, subworker = sandbox.pair()
+    client = sandbox.client()
+    client.wait_results([client.submit("noop") for _ in range(100)])  # known as short from now on
+    ids = []
+    for i in range(200):
+        ids += [client.submit("print-a", f"a{i}."), client.submit("noop"), client.submit("print-b", f"b{i}.")]
+    client.wait_results(ids)
+    expected = sorted(f"print-{c}: {c}{i}." for c in "ab" for i in range(200)) * 2
+    until(lambda: len(lines_of(subworker)) >= len(expected), "all lines")
+    equal(sorted(lines_of(subworker)), sorted(expected))
+
+
+def lines_of(daemon):
+    return [line.split(": ", 1)[1].strip() for line in daemon.lines if ": print-" in line]
 
 
 def test_many_sizes(sandbox):
