@@ -11,6 +11,8 @@
  *     fastworker subworker --worker-id sw1 --control-plane-address tcp://127.0.0.1:5555 \
  *             --module-path . --task-modules mytasks & */
 
+#define _GNU_SOURCE 1 /* asprintf() */
+
 #include <fastworker/client.h>
 
 #include <poll.h>
