@@ -5,23 +5,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "check-util.h"
-#include "exec.h"
+#include "exec-test.h"
 #include "parse-util.h"
 #include "runner-wire.h"
-
-static int ends[2];
-
-static void setup(void) {
-        setup_directory();
-        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-}
-
-static void teardown(void) {
-        ends[0] = safe_close(ends[0]);
-        ends[1] = safe_close(ends[1]);
-        teardown_directory();
-}
 
 static Process start(const char *script, char *const *environment) {
         char *argv[] = { (char *) "/bin/sh", (char *) "-c", (char *) script, NULL };

@@ -8,26 +8,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "check-util.h"
-#include "exec.h"
+#include "exec-test.h"
 #include "job-user.h"
 #include "output.h"
 #include "parse-util.h"
 
 #define USER "daemon" /* there is one on every Debian, and tests do not run as it */
-
-static int ends[2];
-
-static void setup(void) {
-        setup_directory();
-        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-}
-
-static void teardown(void) {
-        ends[0] = safe_close(ends[0]);
-        ends[1] = safe_close(ends[1]);
-        teardown_directory();
-}
 
 /* Runs a shell script as the user and returns what it prints. */
 static char *run_as(const JobUser *user, const char *script) {

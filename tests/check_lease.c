@@ -49,19 +49,6 @@ static void send_release(const char *worker, const Task *t, uint32_t attempt) {
         fixture_take(worker, WIRE_ACK);
 }
 
-/* The task that stands first; it is taken. */
-static Task *pop(TaskPriority p) {
-        QueueCursor c;
-        Task *t;
-
-        ck_assert_int_eq(queue_cursor_begin(&c, &fixture->queue, p), 0);
-        t = queue_cursor_get(&c);
-        ck_assert_ptr_nonnull(t);
-        queue_cursor_take(&c);
-        queue_cursor_end(&c);
-        return t;
-}
-
 static void send_cancel(const Task *t, WireCancel expected) {
         wire_put_task_id(fixture_begin(WIRE_CANCEL), &t->id);
         fixture_request("client", ENDPOINT_CLIENT);
@@ -266,9 +253,9 @@ START_TEST(test_release) {
         ck_assert_uint_eq(w->n_leased, 0);
         ck_assert_uint_eq(fixture->counters.requeued, 2);
         fixture->queue.turn++;
-        ck_assert_ptr_eq(pop(PRIORITY_NORMAL), first);
-        ck_assert_ptr_eq(pop(PRIORITY_NORMAL), second);
-        ck_assert_ptr_eq(pop(PRIORITY_NORMAL), third);
+        ck_assert_ptr_eq(fixture_pop(PRIORITY_NORMAL), first);
+        ck_assert_ptr_eq(fixture_pop(PRIORITY_NORMAL), second);
+        ck_assert_ptr_eq(fixture_pop(PRIORITY_NORMAL), third);
 }
 END_TEST
 
@@ -336,7 +323,7 @@ START_TEST(test_return_all) {
         persist_commit(fixture);
         ck_assert_uint_eq(queue_length(&fixture->queue), 100);
         for (size_t i = 0; i < ELEMENTSOF(t); i++)
-                ck_assert_ptr_eq(pop(PRIORITY_LOW), t[i]);
+                ck_assert_ptr_eq(fixture_pop(PRIORITY_LOW), t[i]);
 }
 END_TEST
 

@@ -45,10 +45,10 @@ START_TEST(test_queued) {
 
         d = submit_plain();
         ck_assert_uint_gt(find(&d)->sequence, sequence);
-        ck_assert_ptr_eq(pop(PRIORITY_NORMAL), find(&a));
-        ck_assert_ptr_eq(pop(PRIORITY_NORMAL), find(&c));
-        ck_assert_ptr_eq(pop(PRIORITY_NORMAL), find(&d));
-        ck_assert_ptr_eq(pop(PRIORITY_LOW), find(&b));
+        ck_assert_ptr_eq(fixture_pop(PRIORITY_NORMAL), find(&a));
+        ck_assert_ptr_eq(fixture_pop(PRIORITY_NORMAL), find(&c));
+        ck_assert_ptr_eq(fixture_pop(PRIORITY_NORMAL), find(&d));
+        ck_assert_ptr_eq(fixture_pop(PRIORITY_LOW), find(&b));
 }
 END_TEST
 

@@ -67,8 +67,8 @@ START_TEST(test_returns_without) {
         send_done("w1", &ids[0], 1, "success");
         ck_assert_int_eq(t->state, TASK_QUEUED);
         ck_assert_uint_eq(fixture->counters.results_refused, 1);
-        ck_assert_ptr_eq(pop(PRIORITY_NORMAL), t);
-        ck_assert_ptr_eq(pop(PRIORITY_NORMAL), find(&young));
+        ck_assert_ptr_eq(fixture_pop(PRIORITY_NORMAL), t);
+        ck_assert_ptr_eq(fixture_pop(PRIORITY_NORMAL), find(&young));
         queue_reinsert(&fixture->queue, t);
         register_worker("w2", 1, NULL, 0, 0);
         dispatch("w2");

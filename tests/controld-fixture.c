@@ -180,6 +180,18 @@ Task *fixture_submit(const char *type, TaskPriority priority) {
                          priority);
 }
 
+Task *fixture_pop(TaskPriority p) {
+        QueueCursor c;
+        Task *t;
+
+        ck_assert_int_eq(queue_cursor_begin(&c, &fixture->queue, p), 0);
+        t = queue_cursor_get(&c);
+        ck_assert_ptr_nonnull(t);
+        queue_cursor_take(&c);
+        queue_cursor_end(&c);
+        return t;
+}
+
 int fixture_end(Task *t, const TaskEnd *end) {
         LedgerEntry *e;
         int r;

@@ -34,6 +34,9 @@ Worker *fixture_worker(const char *id, const char *type, uint32_t capacity);
 /* A task in the queue. */
 Task *fixture_submit(const char *type, TaskPriority priority);
 
+/* Takes the task that stands first out of its queue; there must be one. */
+Task *fixture_pop(TaskPriority priority);
+
 /* task_end(), for which nobody is answered, and its settling. */
 int fixture_end(Task *t, const TaskEnd *end);
 

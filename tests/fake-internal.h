@@ -8,18 +8,10 @@
 
 #include "fake-coordinator.h"
 #include "hash.h"
+#include "must.h"
 #include "task-state.h"
 #include "wire.h"
 #include "zmq-util.h"
-
-/* Not Check's macros: they are not for threads. */
-#define MUST(condition)                                                                 \
-        do {                                                                            \
-                if (!(condition)) {                                                     \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-                        abort();                                                        \
-                }                                                                       \
-        } while (false)
 
 typedef struct FakeTask {
         TaskId id;

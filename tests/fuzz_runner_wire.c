@@ -8,16 +8,9 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "must.h"
 #include "runner-wire.h"
 #include "type.h"
-
-#define MUST(condition)                                                                 \
-        do {                                                                            \
-                if (!(condition)) {                                                     \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-                        abort();                                                        \
-                }                                                                       \
-        } while (0)
 
 static int compose(RunnerPacket *p, const RunnerMessage *m) {
         char name[RUNNER_NAME_MAX + 1];

@@ -10,15 +10,8 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "must.h"
 #include "wire.h"
-
-#define MUST(condition)                                                                 \
-        do {                                                                            \
-                if (!(condition)) {                                                     \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-                        abort();                                                        \
-                }                                                                       \
-        } while (0)
 
 #define N_DIRECTIONS 6U
 

@@ -97,18 +97,6 @@ static inline void send_done(const char *worker, const TaskId *id, uint32_t atte
         fixture_take(worker, WIRE_ACK);
 }
 
-static inline Task *pop(TaskPriority p) {
-        QueueCursor c;
-        Task *t;
-
-        ck_assert_int_eq(queue_cursor_begin(&c, &fixture->queue, p), 0);
-        t = queue_cursor_get(&c);
-        ck_assert_ptr_nonnull(t);
-        queue_cursor_take(&c);
-        queue_cursor_end(&c);
-        return t;
-}
-
 /* The last that was said to the store has not reached it. */
 static inline void crash(void) {
         ck_assert_int_eq(store_begin(fixture->store), 0);
@@ -118,7 +106,7 @@ static inline void crash(void) {
 
 /* Without telling the store yet. */
 static inline void grant(const char *worker, const TaskId *id, uint32_t attempt) {
-        Task *t = pop(PRIORITY_NORMAL);
+        Task *t = fixture_pop(PRIORITY_NORMAL);
 
         ck_assert_ptr_eq(t, find(id));
         lease_grant(fixture, worker_find(&fixture->workers, worker), t);

@@ -106,6 +106,9 @@ int session_open(uint64_t fallback_usec, fastworker_client **ret);
 int session_connect(uint64_t timeout_usec, fastworker_client **ret);
 /* The status for a function of the client that failed; complains. */
 int session_failed(fastworker_client *c, int error);
+/* Asks one question and shows the JSON of the answer, as --json= says or with the function. */
+int session_show(int (*ask)(fastworker_client *c, char **ret_json),
+                 int (*show)(struct json_object *o));
 /* From here on SIGINT and SIGTERM do not end the program; session_turn() tells of them. */
 int session_hold_signals(void);
 /* Lets the client work. If there is nothing to do, waits until the CLOCK_MONOTONIC deadline or for `fd` (-1:
@@ -127,8 +130,8 @@ int make_task_options(const char *unique, const char *policy, const char *durabi
 
 /* Complains unless there is at least one and all are ids. */
 int check_task_ids(const Words *ids, const Usage *usage);
-/* Calls the function for each; returns the first status that is not success. */
-int for_each_task_id(const Words *ids, fastworker_client *c,
+/* Checks them, connects, and calls the function for each; returns the first status that is not success. */
+int for_each_task_id(const Words *ids, const Usage *usage,
                      int (*function)(fastworker_client *c, const char *id));
 
 /* --- result.c --- */

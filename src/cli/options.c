@@ -308,3 +308,11 @@ int parse_options(const Usage *usage, int argc, char *argv[]) {
         }
         return 1;
 }
+
+int run_with_options(const Usage *usage, int argc, char *argv[], int (*run)(void)) {
+        int r = parse_options(usage, argc, argv);
+
+        if (r <= 0)
+                return r < 0 ? CLI_USAGE : CLI_SUCCESS;
+        return run();
+}

@@ -59,6 +59,8 @@ extern const char *arg_verb; /* for messages */
 
 /* Returns 1 to go on, 0 if --help was asked for and given, or -EINVAL after having said what is wrong. */
 int parse_options(const Usage *usage, int argc, char *argv[]);
+/* Parses, then runs what the verb does; a status. */
+int run_with_options(const Usage *usage, int argc, char *argv[], int (*run)(void));
 void words_done(Words *w);
 #define _cleanup_words_ __attribute__((cleanup(words_done)))
 

@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 
 #include "cli.h"
+#include "json-util.h"
 #include "parse-util.h"
 #include "time-util.h"
 
@@ -123,6 +124,22 @@ int session_open(uint64_t fallback_usec, fastworker_client **ret) {
 
         r = session_timeout(fallback_usec, &timeout);
         return r != 0 ? r : session_connect(timeout, ret);
+}
+
+int session_show(int (*ask)(fastworker_client *c, char **ret_json),
+                 int (*show)(struct json_object *o)) {
+        _cleanup_client_ fastworker_client *c = NULL;
+        _cleanup_json_ struct json_object *o = NULL;
+        _cleanup_free_ char *text = NULL;
+        int r, status;
+
+        r = session_open(TIMEOUT_QUESTION_USEC, &c);
+        if (r != 0)
+                return r;
+        r = ask(c, &text);
+        if (r < 0)
+                return session_failed(c, r);
+        return print_or_parse(text, &o, &status) == 0 ? status : show(o);
 }
 
 int session_hold_signals(void) {

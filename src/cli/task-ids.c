@@ -18,10 +18,16 @@ int check_task_ids(const Words *ids, const Usage *usage) {
         return 0;
 }
 
-int for_each_task_id(const Words *ids, fastworker_client *c,
+int for_each_task_id(const Words *ids, const Usage *usage,
                      int (*function)(fastworker_client *c, const char *id)) {
-        int status = CLI_SUCCESS;
+        _cleanup_client_ fastworker_client *c = NULL;
+        int status;
 
+        status = check_task_ids(ids, usage);
+        if (status == 0)
+                status = session_open(TIMEOUT_QUESTION_USEC, &c);
+        if (status != 0)
+                return status;
         for (size_t i = 0; i < ids->n; i++) {
                 int r = function(c, ids->words[i]);
 

@@ -87,13 +87,8 @@ static int run(void) {
 }
 
 int verb_backup(int argc, char *argv[]) {
-        int r;
+        int r = run_with_options(&usage, argc, argv, run);
 
-        r = parse_options(&usage, argc, argv);
-        if (r > 0)
-                r = run();
-        else
-                r = r < 0 ? CLI_USAGE : CLI_SUCCESS;
         words_done(&arg_file);
         return r;
 }

@@ -73,24 +73,13 @@ static int cancel_one(fastworker_client *c, const char *id) {
                                                     : NULL);
 }
 
-static int run(const Words *ids) {
-        _cleanup_client_ fastworker_client *c = NULL;
-        int r;
-
-        r = check_task_ids(ids, &usage);
-        if (r == 0)
-                r = session_open(TIMEOUT_QUESTION_USEC, &c);
-        return r != 0 ? r : for_each_task_id(ids, c, cancel_one);
+static int run(void) {
+        return for_each_task_id(&arg_task_id, &usage, cancel_one);
 }
 
 int verb_cancel(int argc, char *argv[]) {
-        int r;
+        int r = run_with_options(&usage, argc, argv, run);
 
-        r = parse_options(&usage, argc, argv);
-        if (r > 0)
-                r = run(&arg_task_id);
-        else
-                r = r < 0 ? CLI_USAGE : CLI_SUCCESS;
         words_done(&arg_task_id);
         return r;
 }

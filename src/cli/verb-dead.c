@@ -263,13 +263,8 @@ static int run(void) {
 }
 
 int verb_dead(int argc, char *argv[]) {
-        int r;
+        int r = run_with_options(&usage, argc, argv, run);
 
-        r = parse_options(&usage, argc, argv);
-        if (r > 0)
-                r = run();
-        else
-                r = r < 0 ? CLI_USAGE : CLI_SUCCESS;
         words_done(&arg_command);
         words_done(&arg_task_id);
         return r;

@@ -42,20 +42,10 @@ static int show(struct json_object *answer) {
         return r;
 }
 
-int verb_queues(int argc, char *argv[]) {
-        _cleanup_client_ fastworker_client *c = NULL;
-        _cleanup_json_ struct json_object *o = NULL;
-        _cleanup_free_ char *text = NULL;
-        int r, status;
+static int run(void) {
+        return session_show(fastworker_get_queues, show);
+}
 
-        r = parse_options(&usage, argc, argv);
-        if (r <= 0)
-                return r < 0 ? CLI_USAGE : CLI_SUCCESS;
-        r = session_open(TIMEOUT_QUESTION_USEC, &c);
-        if (r != 0)
-                return r;
-        r = fastworker_get_queues(c, &text);
-        if (r < 0)
-                return session_failed(c, r);
-        return print_or_parse(text, &o, &status) == 0 ? status : show(o);
+int verb_queues(int argc, char *argv[]) {
+        return run_with_options(&usage, argc, argv, run);
 }

@@ -74,13 +74,13 @@ static int wait_for_all(fastworker_client *c, Waiting *w, uint64_t deadline) {
         return w->status;
 }
 
-static int run(const Words *ids) {
+static int run(void) {
         _cleanup_client_ fastworker_client *c = NULL;
-        Waiting waiting = { .is_single = ids->n == 1 };
+        Waiting waiting = { .is_single = arg_task_id.n == 1 };
         uint64_t timeout, deadline;
         int r;
 
-        r = check_task_ids(ids, &usage);
+        r = check_task_ids(&arg_task_id, &usage);
         if (r == 0)
                 r = session_timeout(TIMEOUT_RESULT_USEC, &timeout);
         if (r != 0)
@@ -91,8 +91,8 @@ static int run(const Words *ids) {
                 return r;
 
         (void) fastworker_on_result(c, on_result, &waiting);
-        for (size_t i = 0; i < ids->n; i++) {
-                r = fastworker_watch(c, ids->words[i], NULL);
+        for (size_t i = 0; i < arg_task_id.n; i++) {
+                r = fastworker_watch(c, arg_task_id.words[i], NULL);
                 if (r < 0)
                         return session_failed(c, r);
         }
@@ -101,13 +101,8 @@ static int run(const Words *ids) {
 }
 
 int verb_wait(int argc, char *argv[]) {
-        int r;
+        int r = run_with_options(&usage, argc, argv, run);
 
-        r = parse_options(&usage, argc, argv);
-        if (r > 0)
-                r = run(&arg_task_id);
-        else
-                r = r < 0 ? CLI_USAGE : CLI_SUCCESS;
         words_done(&arg_task_id);
         return r;
 }

@@ -67,18 +67,35 @@ static Task *find_by_key(const Controld *c, const struct iovec *key, TaskId *ret
         return key->iov_len > 0 ? task_find_by_key(&c->tasks, key->iov_base, key->iov_len) : NULL;
 }
 
+/* What a submit says of one task, as far as it decides whether that is a new one. */
+typedef struct Identity {
+        TaskId id;
+        bool has_id;           /* the key is the id */
+        SubmitOptions options; /* of a new one */
+} Identity;
+
+/* Finds the task that is named: *ret is NULL if it is a new one. -EEXIST: another one with this unique key has not
+ * ended. -EINVAL, -ENOMEM: the options. */
+static int find_named(const Controld *c, const struct iovec *g, Identity *i, Task **ret) {
+        char error[160];
+        int r;
+
+        *ret = find_by_key(c, &g[FIELD_KEY], &i->id, &i->has_id);
+        if (*ret)
+                return 0;
+        r = submit_options_parse(&g[FIELD_OPTIONS], &i->options, error);
+        if (r < 0 || i->options.unique_size == 0)
+                return r;
+        *ret = task_find_by_unique(&c->tasks, i->options.unique, i->options.unique_size);
+        return *ret && !i->options.unique_returns ? -EEXIST : 0;
+}
+
 /* Whether the submit only names a task, which takes no room. */
 static bool is_known(const Controld *c, const struct iovec *g) {
-        SubmitOptions options;
-        char error[160];
-        TaskId id;
-        bool is_id;
+        Identity i;
+        Task *t;
 
-        if (find_by_key(c, &g[FIELD_KEY], &id, &is_id))
-                return true;
-        return submit_options_parse(&g[FIELD_OPTIONS], &options, error) >= 0 &&
-               options.unique_size > 0 && options.unique_returns &&
-               task_find_by_unique(&c->tasks, options.unique, options.unique_size);
+        return find_named(c, g, &i, &t) >= 0 && t;
 }
 
 /* What of a submit is new. */
@@ -107,7 +124,7 @@ static Amount measure(const Controld *c, const WireMessage *m, bool known_count)
 const char *op_submit_rest(size_t n_known, char ret[static SUBMIT_REST_MAX]) {
         if (n_known == 0)
                 return "nothing of this was taken";
-        (void) snprintf(ret, 96,
+        (void) snprintf(ret, SUBMIT_REST_MAX,
                         "%zu of these tasks are known already, none of the others was taken",
                         n_known);
         return ret;
@@ -260,29 +277,20 @@ static int get_task(Controld *c, const struct iovec *g, Task **ret, bool *ret_is
                 .arguments = g[FIELD_ARGUMENTS].iov_base,
                 .arguments_size = g[FIELD_ARGUMENTS].iov_len,
         };
-        SubmitOptions options;
-        char error[160];
-        bool is_id;
+        Identity identity;
         int r;
 
-        *ret = find_by_key(c, &g[FIELD_KEY], &spec.id, &is_id);
+        r = find_named(c, g, &identity, ret);
         *ret_is_new = !*ret;
-        if (*ret)
-                return 0;
-
-        r = submit_options_parse(&g[FIELD_OPTIONS], &options, error);
-        if (r < 0)
+        if (r < 0 || *ret)
                 return r;
-        if (options.unique_size > 0) {
-                *ret = task_find_by_unique(&c->tasks, options.unique, options.unique_size);
-                *ret_is_new = !*ret;
-                if (*ret)
-                        return options.unique_returns ? 0 : -EEXIST;
+        spec.id = identity.id;
+        if (identity.options.unique_size > 0) {
                 /* Kept, as it must be known again after a restart. */
                 spec.options = g[FIELD_OPTIONS].iov_base;
                 spec.options_size = g[FIELD_OPTIONS].iov_len;
         }
-        return make_task(c, g, &spec, is_id, &options, ret);
+        return make_task(c, g, &spec, identity.has_id, &identity.options, ret);
 }
 
 typedef struct Batch {

@@ -17,13 +17,11 @@ static int check_number(fastworker_client *c, size_t n) {
 
 static int put_id(fastworker_client *c, Request *q, const char *task_id) {
         char text[TASK_ID_TEXT_LENGTH + 1];
-        TaskId id;
         int r;
 
-        r = client_get_id(c, task_id, &id);
+        r = client_get_id_text(c, task_id, text);
         if (r < 0)
                 return r;
-        task_id_to_text(&id, text);
         request_put(q, text, TASK_ID_TEXT_LENGTH);
         return 0;
 }

@@ -115,8 +115,10 @@ int link_take_greeting(fastworker_client *c, const WireMessage *m);
 int link_check_due(fastworker_client *c, uint64_t now); /* 1: something was done */
 uint64_t link_due(const fastworker_client *c);
 
-/* query.c: -EINVAL if the text is not an id. */
+/* query.c: -EINVAL if the text is not an id. The second gives it as the protocol has it, in lower case. */
 int client_get_id(fastworker_client *c, const char *text, TaskId *ret);
+int client_get_id_text(fastworker_client *c, const char *text,
+                       char ret[static TASK_ID_TEXT_LENGTH + 1]);
 
 /* result.c */
 void result_clear(fastworker_result *r);

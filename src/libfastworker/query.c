@@ -19,17 +19,26 @@ int client_get_id(fastworker_client *c, const char *text, TaskId *ret) {
         return 0;
 }
 
+int client_get_id_text(fastworker_client *c, const char *text,
+                       char ret[static TASK_ID_TEXT_LENGTH + 1]) {
+        TaskId id;
+        int r;
+
+        r = client_get_id(c, text, &id);
+        if (r >= 0)
+                task_id_to_text(&id, ret);
+        return r;
+}
+
 /* A question about one task. */
 static int ask_about(fastworker_client *c, WireVerb verb, const char *task_id, Reply *reply,
                      ReplyTake take) {
         char text[TASK_ID_TEXT_LENGTH + 1];
-        TaskId id;
         int r;
 
-        r = client_get_id(c, task_id, &id);
+        r = client_get_id_text(c, task_id, text);
         if (r < 0)
                 return r;
-        task_id_to_text(&id, text);
         return request_ask(c, verb, text, TASK_ID_TEXT_LENGTH, reply, take);
 }
 

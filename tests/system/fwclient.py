@@ -18,6 +18,15 @@ class Refused(Exception):
         self.code, self.text = code, text
 
 
+def refused(function, *args, **kwargs):
+    """Calls a function that must be refused: the refusal."""
+    try:
+        got = function(*args, **kwargs)
+    except Refused as e:
+        return e
+    raise Failure(f"not refused, but {got!r}")
+
+
 class Result:
     def __init__(self, frames):
         self.task_id, self.status = frames[0].decode(), frames[1].decode()

@@ -3,16 +3,8 @@
 """A task that kills its runner again and again is dead after the third time; RETRY and PURGE."""
 
 import harness
-from fwclient import Refused, new_id
+from fwclient import new_id, refused
 from harness import check, equal, until
-
-
-def refused(function, *args, **kwargs):
-    try:
-        got = function(*args, **kwargs)
-    except Refused as e:
-        return e
-    raise harness.Failure(f"not refused, but {got!r}")
 
 
 def is_dead(client, task_id, name="SIGSEGV"):

@@ -5,16 +5,8 @@
 import json
 
 import harness
-from fwclient import Refused, new_id
+from fwclient import Refused, new_id, refused
 from harness import check, equal
-
-
-def refused(function, *args, **kwargs):
-    try:
-        got = function(*args, **kwargs)
-    except Refused as e:
-        return e
-    raise harness.Failure(f"not refused, but {got!r}")
 
 
 def restart(sandbox, controld, name="second", *flags):

@@ -8,16 +8,8 @@ import sqlite3
 import threading
 
 import harness
-from fwclient import Client, Refused
+from fwclient import Client, refused
 from harness import check, equal, until
-
-
-def refused(function, *args, **kwargs):
-    try:
-        got = function(*args, **kwargs)
-    except Refused as e:
-        return e
-    raise harness.Failure(f"not refused, but {got!r}")
 
 
 class Load(threading.Thread):
