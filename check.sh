@@ -37,7 +37,7 @@ declare -A about=(
 
 packages=(
     autoconf autoconf-archive automake build-essential libtool pkg-config
-    libinih-dev libjson-c-dev libmd-dev libsmartcols-dev libsqlite3-dev libsystemd-dev libzmq3-dev uthash-dev
+    libglib2.0-dev libinih-dev libjson-c-dev libmd-dev libsmartcols-dev libsqlite3-dev libsystemd-dev libzmq3-dev uthash-dev
     apt-utils debhelper dpkg-dev fakeroot lintian pkgconf
     iproute2 mmdebstrap procps util-linux
     check clang clang-format-14 codespell git mandoc python3 python3-zmq scdoc shellcheck xz-utils

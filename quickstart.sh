@@ -19,7 +19,7 @@ pids=()
 
 packages=(
     autoconf autoconf-archive automake build-essential libtool pkg-config
-    libinih-dev libjson-c-dev libmd-dev libsmartcols-dev libsqlite3-dev libsystemd-dev libzmq3-dev uthash-dev
+    libglib2.0-dev libinih-dev libjson-c-dev libmd-dev libsmartcols-dev libsqlite3-dev libsystemd-dev libzmq3-dev uthash-dev
 )
 
 if [[ -t 1 ]]; then
