@@ -52,6 +52,41 @@ START_TEST(test_load) {
 }
 END_TEST
 
+START_TEST(test_task_files) {
+        _cleanup_free_ char *good = path_in("hash.task"), *bad = path_in("bad.task"),
+                            *twice = path_in("hello.task"), *other = path_in("etc"),
+                            *drop_ins = path_in("etc/hash.task.d"),
+                            *drop_in = path_in("etc/hash.task.d/x.conf"), *text = NULL;
+        char *directories[] = { other, NULL };
+        const TaskFile *t;
+        size_t size;
+
+        ck_assert_int_eq(modules_set_directories(modules, directories), 0);
+        ck_assert_int_eq(mkdir(other, 0700), 0);
+        ck_assert_int_eq(mkdir(drop_ins, 0700), 0);
+        write_text(drop_in, "[Task]\nTimeout=5s\n");
+        write_text(good, "[Task]\nDescription=Hashes\ta file.\nExec=/bin/cat\n");
+        write_text(bad, "[Task]\nExec=cat\nNice=x\nUMask=9\n");
+        write_text(twice, "[Task]\nExec=/bin/cat\n");
+        load(ODD_MODULE);
+        load(good);
+        load_fails(bad, -EINVAL,
+                   "bad.task:3: bad value \"x\" for Nice=, expected a number from -20 to 19; ");
+        load_fails(bad, -EINVAL, "bad.task:4: ");
+        load_fails(twice, -EEXIST, "task hello is defined in");
+        load_fails("/nonexistent/x.task", -ENOENT, "no such task file");
+        ck_assert_uint_eq(modules_count(modules), 6);
+        t = modules_find_command(modules, "hash", 4);
+        ck_assert_ptr_nonnull(t);
+        ck_assert_uint_eq(t->timeout_usec, 5000000);
+        ck_assert(!modules_find(modules, "hash", 4));
+        ck_assert(!modules_find_command(modules, "hello", 5));
+        ck_assert(!modules_find_command(modules, "nosuch", 6));
+        ck_assert_int_eq(modules_list(modules, &text, &size), 0);
+        ck_assert_contains(text, "\nhash\tHashes a file.\t{\"timeout\":5}\n");
+}
+END_TEST
+
 START_TEST(test_not_loadable) {
         _cleanup_free_ char *file = path_in("text.so");
 
@@ -107,6 +142,7 @@ int main(void) {
 
         tcase_add_checked_fixture(c, setup, teardown);
         tcase_add_test(c, test_load);
+        tcase_add_test(c, test_task_files);
         tcase_add_test(c, test_not_loadable);
         tcase_add_loop_test(c, test_wrong, 0, N_WRONG);
         tcase_add_test(c, test_later_version);

@@ -65,6 +65,51 @@ START_TEST(test_order) {
 }
 END_TEST
 
+static void assert_not_found(const char *names, const char *path, const char *part) {
+        _cleanup_free_ char *found = NULL, *error = NULL;
+
+        ck_assert_int_eq(find(names, path, &found, &error), -ENOENT);
+        ck_assert_contains(error, part);
+}
+
+START_TEST(test_task_files) {
+        _cleanup_strv_ char **path = list("x y"), **directories = NULL;
+        _cleanup_free_ char *file = path_in("a/one.task"), *link = path_in("a/linked.task"),
+                            *mask = path_in("a/masked.task"), *target = path_in("b/other");
+
+        make("a", "one.so");
+        make("b", "one.task");
+        make("b", "two.task");
+        make("b", "masked.task");
+        make("b", "other");
+        write_text(file, "[Task]\n");
+        /* An empty one masks. */
+        assert_not_found("two", "%/a:%/b", "Task module two: it is masked");
+        ck_assert_int_eq(symlink("/dev/null", mask), 0);
+        assert_not_found("masked", "%/a:%/b", "Task module masked: it is masked");
+        write_text(target, "[Task]\n");
+        ck_assert_int_eq(symlink(target, link), 0);
+
+        assert_found("one", "%/a:%/b", "%/a/one.so");
+        assert_found("one.task", "%/a:%/b", "%/a/one.task");
+        assert_found("%/a/one.task", "", "%/a/one.task");
+        assert_found("%/b/../a/one.task", "", "%/a/one.task");
+        /* It is called like the link. */
+        assert_found("linked", "%/a", "%/a/linked.task");
+        assert_not_found("three", "%/a",
+                         "and no three.task in: " SYSCONFDIR "/fastworker/tasks.d " TASKDIR);
+        assert_not_found("three.task", "%/a", "no three.task in any");
+
+        ck_assert_int_eq(module_path_task_directories(path, &directories), 0);
+        ck_assert_uint_eq(strv_length(directories), 5);
+        ck_assert_str_eq(directories[0], SYSCONFDIR "/fastworker/tasks.d");
+        ck_assert_str_eq(directories[1], TASKDIR);
+        ck_assert_str_eq(directories[2], "x");
+        ck_assert_str_eq(directories[4], MODULEDIR);
+        ck_assert(module_path_is_task_file("/a.task") && !module_path_is_task_file(".task"));
+}
+END_TEST
+
 START_TEST(test_names) {
         _cleanup_free_ char *before = getcwd(NULL, 0);
 
@@ -113,6 +158,7 @@ int main(void) {
 
         tcase_add_checked_fixture(c, setup_directory, teardown_directory);
         tcase_add_test(c, test_order);
+        tcase_add_test(c, test_task_files);
         tcase_add_test(c, test_names);
         tcase_add_test(c, test_not_found);
         tcase_add_test(c, test_none);

@@ -58,20 +58,101 @@ START_TEST(test_compose) {
 }
 END_TEST
 
+START_TEST(test_compose_options) {
+        static const char parent[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        RunnerPacket p = { .fd = -EBADF };
+        TaskId id = test_id();
+
+        ck_assert_int_eq(runner_packet_run_with(&p, 1, &id, 2, "add",
+                                                &(RunnerRunOptions){ 5000000, 7000000, parent },
+                                                "{}", 2),
+                         0);
+        assert_packet(&p,
+                      "RUN 1 01938f2a-7c3b-7c11-9d2e-5b1f00aa93c4 2 add soft-timeout=5000000 "
+                      "timeout=7000000 "
+                      "traceparent=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n{}");
+        ck_assert_int_eq(
+                runner_packet_run_with(&p, 1, &id, 2, "add", &(RunnerRunOptions){}, NULL, 0), 0);
+        assert_packet(&p, "RUN 1 01938f2a-7c3b-7c11-9d2e-5b1f00aa93c4 2 add\n");
+        ck_assert_int_eq(
+                runner_packet_done_with(&p, 3, false, 1, 2, &(RunnerRetry){ true, 0 }, "no", 2), 0);
+        assert_packet(&p, "DONE 3 failure 1 2 retry=no\nno");
+        ck_assert_int_eq(runner_packet_done_with(&p, 3, false, 1, 2,
+                                                 &(RunnerRetry){ false, 1500000 }, "", 0),
+                         0);
+        assert_packet(&p, "DONE 3 failure 1 2 retry-after=1500000\n");
+        ck_assert_int_eq(runner_packet_done_with(&p, 3, false, 1, 2,
+                                                 &(RunnerRetry){ false, UINT64_MAX }, "", 0),
+                         0);
+        assert_packet(&p, "DONE 3 failure 1 2\n");
+        ck_assert_int_eq(runner_packet_progress(&p, 3, 4207, "half", 4), 0);
+        assert_packet(&p, "PROGRESS 3 42.07\nhalf");
+        ck_assert_int_eq(runner_packet_progress(&p, 3, 20000, "", 0), 0);
+        assert_packet(&p, "PROGRESS 3 100\n");
+}
+END_TEST
+
+START_TEST(test_decode_options) {
+        static const struct {
+                const char *text;
+                unsigned percent;
+        } progress[] = {
+                { "0", 0 },       { "42", 4200 },         { "42.5", 4250 }, { "99.99999", 9999 },
+                { "100", 10000 }, { "1e-05", 0 },         { "1.5e-05", 0 }, { "1000", 10000 },
+                { "0.01", 1 },    { "123456789", 10000 },
+        };
+        RunnerMessage m;
+
+        assert_decodes(
+                "RUN 1 01938f2a-7c3b-7c11-9d2e-5b1f00aa93c4 2 add traceparent=00-ab timeout=7 "
+                "soft-timeout=5 colour=blue retry=no\n",
+                &m);
+        ck_assert_uint_eq(m.timeout_usec, 7);
+        ck_assert_uint_eq(m.soft_timeout_usec, 5);
+        ck_assert_uint_eq(m.traceparent.iov_len, 5);
+        ck_assert_mem_eq(m.traceparent.iov_base, "00-ab", 5);
+        ck_assert(!m.no_retry);
+        assert_decodes("DONE 3 failure 10 20 retry=no timeout=x\nwhy", &m);
+        ck_assert(m.no_retry && !m.has_retry_after);
+        assert_decodes("DONE 3 failure 10 20 retry=perhaps retry-after=0 fd=7\n", &m);
+        ck_assert(!m.no_retry && m.has_retry_after && m.in_fd);
+        ck_assert_uint_eq(m.retry_after_usec, 0);
+        for (size_t i = 0; i < ELEMENTSOF(progress); i++) {
+                _cleanup_free_ char *text =
+                        format_string("PROGRESS 5 %s later=1\nhalf", progress[i].text);
+
+                assert_decodes(text, &m);
+                ck_assert_int_eq(m.verb, RUNNER_PROGRESS);
+                ck_assert_uint_eq(m.seq, 5);
+                ck_assert_uint_eq(m.percent, progress[i].percent);
+        }
+}
+END_TEST
+
 START_TEST(test_compose_limits) {
-        char name[RUNNER_NAME_MAX + 2];
+        static const char big[RUNNER_INLINE_MAX + 1];
+        char name[RUNNER_NAME_MAX + 2], parent[RUNNER_TRACEPARENT_MAX + 2];
+        RunnerRunOptions o = { INT64_MAX, INT64_MAX, NULL };
         RunnerPacket p = { .fd = -EBADF };
         TaskId id = test_id();
         RunnerMessage m;
 
         memset(name, 'n', sizeof(name));
         name[RUNNER_NAME_MAX + 1] = '\0';
+        memset(parent, 'p', sizeof(parent));
+        parent[RUNNER_TRACEPARENT_MAX + 1] = '\0';
         ck_assert_int_eq(runner_packet_run(&p, 1, &id, 1, name, NULL, 0), -EMSGSIZE);
         ck_assert_int_eq(runner_packet_run(&p, 1, &id, 1, "", NULL, 0), -EMSGSIZE);
 
         /* The longest line there can be, with all numbers at their greatest. */
         name[RUNNER_NAME_MAX] = '\0';
-        ck_assert_int_eq(runner_packet_run(&p, INT64_MAX, &id, INT64_MAX, name, NULL, 0), 0);
+        o.traceparent = parent;
+        ck_assert_int_eq(runner_packet_run_with(&p, 1, &id, 1, "x", &o, NULL, 0), -EMSGSIZE);
+        parent[RUNNER_TRACEPARENT_MAX] = '\0';
+        ck_assert_int_eq(
+                runner_packet_run_with(&p, INT64_MAX, &id, INT64_MAX, name, &o, big, sizeof(big)),
+                0);
+        runner_packet_clear(&p);
         ck_assert_uint_le(p.header_size, RUNNER_HEADER_MAX);
         ck_assert_int_eq(runner_decode(p.header, p.header_size, &m), 0);
         ck_assert_uint_eq(m.seq, INT64_MAX);
@@ -121,7 +202,7 @@ END_TEST
 START_TEST(test_decode_later_version) {
         RunnerMessage m;
 
-        assert_decodes("PROGRESS 5 of 7 \nhalf", &m);
+        assert_decodes("FORECAST 5 of 7 \nhalf", &m);
         ck_assert_int_eq(m.verb, _RUNNER_VERB_INVALID);
         assert_decodes("DONE 3 success 10 20 memory=77 cpu=\n8", &m);
         ck_assert_str_eq(m.payload, "8");
@@ -158,13 +239,22 @@ START_TEST(test_decode_malformed) {
                 "LOG 1 8\n",
                 "HELLO 1\n",
                 "HELLO one 1\n",
+                "PROGRESS 5\n",
+                "PROGRESS 5 half\n",
+                "PROGRESS 5 -1\n",
+                "PROGRESS 5 4.\n",
+                "PROGRESS 5 1e5\n",
+                "PROGRESS 5 1e-\n",
+                "DONE 3 failure 1 2 retry-after=soon\n",
+                "RUN 1 01938f2a-7c3b-7c11-9d2e-5b1f00aa93c4 1 a timeout=\n",
+                "RUN 1 01938f2a-7c3b-7c11-9d2e-5b1f00aa93c4 1 a traceparent=\n",
         };
         RunnerMessage m;
 
         ck_assert_int_eq(runner_decode(bad[_i], strlen(bad[_i]), &m), -EBADMSG);
 }
 END_TEST
-#define N_MALFORMED 25
+#define N_MALFORMED 34
 
 START_TEST(test_decode_long_line) {
         char text[RUNNER_HEADER_MAX + 2];
@@ -186,7 +276,9 @@ int main(void) {
 
         tcase_add_test(c, test_compose);
         tcase_add_test(c, test_compose_limits);
+        tcase_add_test(c, test_compose_options);
         tcase_add_test(c, test_decode);
+        tcase_add_test(c, test_decode_options);
         tcase_add_test(c, test_decode_later_version);
         tcase_add_loop_test(c, test_decode_malformed, 0, N_MALFORMED);
         tcase_add_test(c, test_decode_long_line);

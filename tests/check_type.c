@@ -56,6 +56,31 @@ START_TEST(test_set) {
 }
 END_TEST
 
+START_TEST(test_options) {
+        TaskType *add;
+
+        ck_assert_int_eq(set("add\tAdds.\t{\"timeout\":5}\nnoop\t\n"), 1);
+        add = type_table_find(table, "add", 3);
+        ck_assert_str_eq(type_description(add), "Adds.");
+        ck_assert_str_eq(type_options(add), "{\"timeout\":5}");
+        ck_assert_str_eq(type_options(type_table_find(table, "noop", 4)), "");
+        ck_assert_int_eq(set("add\tAdds.\t{\"timeout\":5}\tof a later version\nnoop\t\t\n"), 0);
+        ck_assert_int_eq(set("add\tAdds.\t{\"timeout\":6}\nnoop\t\n"), 1);
+        ck_assert_str_eq(type_options(add), "{\"timeout\":6}");
+        ck_assert_int_eq(set("add\tAdds.\nnoop\t\n"), 1);
+        ck_assert_str_eq(type_options(add), "");
+}
+END_TEST
+
+START_TEST(test_long_options) {
+        _cleanup_free_ char *line = format_string("a\t\t%016384d\n", 0),
+                            *longer = format_string("a\t\t%016385d\n", 0);
+
+        ck_assert_int_eq(set(line), 1);
+        ck_assert_int_eq(set(longer), -EBADMSG);
+}
+END_TEST
+
 /* A type that is gone stays known: tasks refer to it, and it may come back. */
 START_TEST(test_gone_and_back) {
         TaskType *add;
@@ -140,6 +165,8 @@ int main(void) {
 
         tcase_add_checked_fixture(c, setup, teardown);
         tcase_add_test(c, test_set);
+        tcase_add_test(c, test_options);
+        tcase_add_test(c, test_long_options);
         tcase_add_test(c, test_gone_and_back);
         tcase_add_test(c, test_malformed);
         tcase_add_test(c, test_expected);

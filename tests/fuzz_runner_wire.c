@@ -13,18 +13,30 @@
 #include "type.h"
 
 static int compose(RunnerPacket *p, const RunnerMessage *m) {
-        char name[RUNNER_NAME_MAX + 1];
+        char name[RUNNER_NAME_MAX + 1], parent[RUNNER_TRACEPARENT_MAX + 1];
 
         switch (m->verb) {
         case RUNNER_RUN:
                 MUST(m->name.iov_len >= 1 && m->name.iov_len <= RUNNER_NAME_MAX);
                 memcpy(name, m->name.iov_base, m->name.iov_len);
                 name[m->name.iov_len] = '\0';
-                return runner_packet_run(p, m->seq, &m->task_id, m->attempt, name, "", 0);
+                MUST(m->traceparent.iov_len <= RUNNER_TRACEPARENT_MAX);
+                memcpy(parent, m->traceparent.iov_base ?: "", m->traceparent.iov_len);
+                parent[m->traceparent.iov_len] = '\0';
+                return runner_packet_run_with(
+                        p, m->seq, &m->task_id, m->attempt, name,
+                        &(RunnerRunOptions){ m->soft_timeout_usec, m->timeout_usec, parent }, "",
+                        0);
         case RUNNER_DONE:
                 p->marked = m->marked;
-                return runner_packet_done(p, m->seq, m->success, m->started_usec, m->completed_usec,
-                                          "", 0);
+                return runner_packet_done_with(
+                        p, m->seq, m->success, m->started_usec, m->completed_usec,
+                        &(RunnerRetry){ m->no_retry,
+                                        m->has_retry_after ? m->retry_after_usec : UINT64_MAX },
+                        "", 0);
+        case RUNNER_PROGRESS:
+                MUST(m->percent <= RUNNER_PERCENT_MAX);
+                return runner_packet_progress(p, m->seq, m->percent, "", 0);
         case RUNNER_LOG:
                 MUST(m->priority >= 0 && m->priority <= 7);
                 return runner_packet_log(p, m->seq, m->priority, "", 0);
@@ -37,7 +49,12 @@ static void check_same(const RunnerMessage *a, const RunnerMessage *b) {
         MUST(a->verb == b->verb && a->seq == b->seq && a->attempt == b->attempt);
         MUST(task_id_equal(&a->task_id, &b->task_id));
         MUST(a->marked == b->marked);
-        MUST(a->success == b->success && a->priority == b->priority);
+        MUST(a->success == b->success && a->priority == b->priority && a->percent == b->percent);
+        MUST(a->soft_timeout_usec == b->soft_timeout_usec && a->timeout_usec == b->timeout_usec);
+        MUST(a->traceparent.iov_len == b->traceparent.iov_len ||
+             memchr(a->traceparent.iov_base, '\0', a->traceparent.iov_len));
+        MUST(a->no_retry == b->no_retry);
+        MUST(a->no_retry || a->retry_after_usec == b->retry_after_usec);
         MUST(a->started_usec == b->started_usec && a->completed_usec == b->completed_usec);
         MUST(strnlen(a->name.iov_base ? a->name.iov_base : "", a->name.iov_len) < a->name.iov_len ||
              a->name.iov_len == b->name.iov_len);

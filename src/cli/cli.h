@@ -42,6 +42,7 @@ int verb_queues(int argc, char *argv[]);
 int verb_status(int argc, char *argv[]);
 int verb_submit(int argc, char *argv[]);
 int verb_subworker(int argc, char *argv[]);
+int verb_task(int argc, char *argv[]);
 int verb_wait(int argc, char *argv[]);
 int verb_workers(int argc, char *argv[]);
 

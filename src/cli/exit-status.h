@@ -5,7 +5,7 @@
 
 typedef enum CliStatus {
         CLI_SUCCESS = 0,
-        CLI_TASK_FAILED = 1, /* failure, dead or expired */
+        CLI_TASK_FAILED = 1, /* failure, dead or expired; `task check`: mistakes */
         CLI_USAGE = 2,
         CLI_TIMEOUT = 3,     /* not ended in time: the task goes on */
         CLI_UNREACHABLE = 4, /* no coordinator answers */

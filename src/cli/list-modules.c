@@ -65,12 +65,13 @@ static int spawn_reader(char *const command[], pid_t *ret_pid, FILE **ret_output
         return 0;
 }
 
-static int add_line(Table *t, struct json_object *types, const char *name,
-                    const char *description) {
+static int add_line(Table *t, struct json_object *types, const char *name, const char *description,
+                    const char *options) {
         struct json_object *o = json_object_new_object();
 
         if (!o || json_object_array_add(types, o) < 0 || add_text(o, "name", name) < 0 ||
-            add_text(o, "description", description) < 0)
+            add_text(o, "description", description) < 0 ||
+            (options && add_payload(o, "options", options, strlen(options)) < 0))
                 return -ENOMEM;
         return table_add(t,
                          (const char *const[]){ name, isempty(description) ? "-" : description });
@@ -82,14 +83,18 @@ static int read_lines(FILE *f, Table *t, struct json_object *types) {
         ssize_t n;
 
         while ((n = getline(&line, &allocated, f)) > 0) {
-                char *tab;
+                char *tab, *second = NULL;
 
                 if (line[n - 1] == '\n')
                         line[n - 1] = '\0';
                 tab = strchr(line, '\t');
-                if (tab)
+                if (tab) {
                         *tab++ = '\0';
-                if (add_line(t, types, line, tab ?: "") < 0)
+                        second = strchr(tab, '\t');
+                }
+                if (second)
+                        *second++ = '\0';
+                if (add_line(t, types, line, tab ?: "", second) < 0)
                         return complain_oom();
         }
         return 0;

@@ -9,7 +9,8 @@ static const struct {
         const char *text;
 } statuses[] = {
         { CLI_SUCCESS, "success; the task succeeded" },
-        { CLI_TASK_FAILED, "a task failed, crashed too often, or expired; its error is on stderr" },
+        { CLI_TASK_FAILED,
+          "a task failed, crashed too often, or expired; its error is on stderr; task check: mistakes" },
         { CLI_USAGE, "the command line or a variable of the environment makes no sense" },
         { CLI_TIMEOUT, "not finished within --timeout; the task goes on" },
         { CLI_UNREACHABLE, "no coordinator answers" },

@@ -12,6 +12,7 @@ const Verb verbs[] = {
         { "status", verb_status, "Show what is known of tasks" },
         { "cancel", verb_cancel, "Cancel tasks" },
         { "list", verb_list, "List tasks, or what can be submitted" },
+        { "task", verb_task, "Check and list task files" },
         { .summary = "Coordinator Verbs" },
         { "workers", verb_workers, "List subworkers" },
         { "queues", verb_queues, "Show how many tasks are queued" },

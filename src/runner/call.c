@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "call.h"
+#include "command.h"
 #include "time-util.h"
 
 /* A result buffer that grew larger than this is not kept for the next call. */
@@ -162,17 +163,8 @@ static void describe_failure(Call *c, int r) {
         (void) op_set_error(&c->public, text);
 }
 
-void call_run(Call *c, fastworker_function function, const RunnerMessage *m, CallResult *ret) {
-        int r;
-
-        begin(c, m);
-        *ret = (CallResult){ .started_usec = now_usec(CLOCK_REALTIME) };
-        if (function)
-                r = function(&c->public);
-        else
-                r = op_set_error(&c->public, "no module of this runner defines the task");
+static void finish(Call *c, int r, CallResult *ret) {
         ret->completed_usec = MAX(now_usec(CLOCK_REALTIME), ret->started_usec);
-
         ret->success = r == 0 && !c->refused_result;
         if (ret->success) {
                 ret->payload = c->has_result ? c->buffer : null_result;
@@ -183,6 +175,28 @@ void call_run(Call *c, fastworker_function function, const RunnerMessage *m, Cal
                 describe_failure(c, r);
         ret->payload = c->error ? c->error : "";
         ret->size = strlen(ret->payload);
+}
+
+void call_run(Call *c, fastworker_function function, const RunnerMessage *m, CallResult *ret) {
+        int r;
+
+        begin(c, m);
+        *ret = (CallResult){ .started_usec = now_usec(CLOCK_REALTIME),
+                             .retry.after_usec = USEC_INFINITY };
+        if (function)
+                r = function(&c->public);
+        else
+                r = op_set_error(&c->public, "no module of this runner defines the task");
+        finish(c, r, ret);
+}
+
+void call_run_command(Call *c, const TaskFile *command, const RunnerMessage *m, CallResult *ret) {
+        int r;
+
+        begin(c, m);
+        *ret = (CallResult){ .started_usec = now_usec(CLOCK_REALTIME) };
+        r = command_run(command, &c->public, m, c->result_max, &ret->retry);
+        finish(c, r, ret);
 }
 
 int call_new(size_t result_max, CallLog log, void *userdata, Call **ret) {

@@ -7,6 +7,7 @@
 
 #include "macro.h"
 #include "runner-wire.h"
+#include "task-file.h"
 
 typedef struct Call Call;
 
@@ -18,6 +19,7 @@ typedef struct CallResult {
         uint64_t started_usec, completed_usec; /* CLOCK_REALTIME */
         const char *payload;                   /* result or error text; lives until the next call */
         size_t size;
+        RunnerRetry retry;
 } CallResult;
 
 /* Results of more than `result_max` bytes are refused. */
@@ -27,3 +29,6 @@ DEFINE_CLEANUP_FUNC(Call *, call_free);
 
 /* Calls `function` (NULL: there is none of this name, which is a failure) for a RUN message. */
 void call_run(Call *c, fastworker_function function, const RunnerMessage *m, CallResult *ret);
+
+/* Runs a command task. */
+void call_run_command(Call *c, const TaskFile *command, const RunnerMessage *m, CallResult *ret);

@@ -15,14 +15,18 @@ static int fail(int error, const char *text) {
 int list_tasks(char *const *names, char *const *module_path) {
         _cleanup_(modules_freep) Modules *modules = NULL;
         _cleanup_free_ char *error = NULL, *text = NULL;
-        _cleanup_strv_ char **files = NULL;
+        _cleanup_strv_ char **files = NULL, **directories = NULL;
         size_t size;
         int r;
 
         r = module_path_find(names, module_path, &files, &error);
         if (r < 0)
                 return fail(r, error);
-        r = modules_new(&modules);
+        r = module_path_task_directories(module_path, &directories);
+        if (r >= 0)
+                r = modules_new(&modules);
+        if (r >= 0)
+                r = modules_set_directories(modules, directories);
         STRV_FOREACH(file, files) {
                 if (r >= 0)
                         r = modules_load(modules, *file, &error);

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 
 #include "list.h"
+#include "module-path.h"
 #include "module.h"
 #include "parse-util.h"
 #include "runner-wire.h"
@@ -24,10 +25,11 @@ static bool arg_list;
 static char **arg_task_modules, **arg_module_path;
 
 static void help(void) {
-        printf("fastworker-runner [--max-result-bytes=N] MODULE.so...\n"
+        printf("fastworker-runner [--max-result-bytes=N] [--module-path=DIRECTORY:...] FILE.so|FILE.task...\n"
                "fastworker-runner --list --task-modules=NAME,... [--module-path=DIRECTORY:...]\n\n"
                "Runs tasks for fastworker-subworkerd, which starts it with a socket as descriptor %d; or lists\n"
-               "the tasks of modules, looked up by name along the path (default: FASTWORKER_MODULE_PATH).\n",
+               "the tasks of modules, looked up by name along the path (default: FASTWORKER_MODULE_PATH). Task files\n"
+               "have their drop-ins along the path as well.\n",
                RUNNER_FD);
 }
 
@@ -126,9 +128,20 @@ static void survive_signals(void) {
                 (void) sigaction(signals[i], &action, NULL);
 }
 
+static int set_directories(Modules *modules) {
+        _cleanup_strv_ char **directories = NULL;
+        int r;
+
+        r = module_path_task_directories(arg_module_path, &directories);
+        return r < 0 ? r : modules_set_directories(modules, directories);
+}
+
 static int load(Modules *modules, char **files) {
         int r;
 
+        r = set_directories(modules);
+        if (r < 0)
+                return r;
         STRV_FOREACH(file, files) {
                 _cleanup_free_ char *error = NULL;
 
@@ -147,32 +160,32 @@ static int list(void) {
 
         if (!arg_module_path && path)
                 r = add_words(&arg_module_path, path, ":, ");
-        if (r >= 0)
-                r = list_tasks(arg_task_modules, arg_module_path);
-        strv_free(arg_task_modules);
-        strv_free(arg_module_path);
-        return r;
+        return r < 0 ? r : list_tasks(arg_task_modules, arg_module_path);
 }
 
-int main(int argc, char *argv[]) {
+static int run(char **files) {
         _cleanup_(modules_freep) Modules *modules = NULL;
         int r;
 
-        r = parse_argv(argc, argv);
-        if (r <= 0)
-                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-        if (arg_list)
-                return list() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         if (check_socket() < 0)
-                return EXIT_FAILURE;
+                return -ENOTSOCK;
         follow_parent();
         survive_signals();
         (void) setvbuf(stdout, NULL, _IOLBF, 0);
 
         r = modules_new(&modules);
         if (r >= 0)
-                r = load(modules, argv + optind);
-        if (r >= 0)
-                r = serve(RUNNER_FD, modules, (size_t) arg_max_result_bytes);
+                r = load(modules, files);
+        return r < 0 ? r : serve(RUNNER_FD, modules, (size_t) arg_max_result_bytes);
+}
+
+int main(int argc, char *argv[]) {
+        int r;
+
+        r = parse_argv(argc, argv);
+        if (r > 0)
+                r = arg_list ? list() : run(argv + optind);
+        strv_free(arg_task_modules);
+        strv_free(arg_module_path);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -61,17 +61,24 @@ static bool mark_output(const Server *s, uint64_t seq) {
 
 static int run(Server *s, const RunnerMessage *m) {
         fastworker_function function = modules_find(s->modules, m->name.iov_base, m->name.iov_len);
+        const TaskFile *command = NULL;
         CallResult result;
         int r;
 
-        call_run(s->call, function, m, &result);
+        if (!function)
+                command = modules_find_command(s->modules, m->name.iov_base, m->name.iov_len);
+        if (command)
+                call_run_command(s->call, command, m, &result);
+        else
+                call_run(s->call, function, m, &result);
 
         /* What the task printed is to be in the journal before its end is. */
         (void) fflush(stdout);
         s->packet.marked = mark_output(s, m->seq);
 
-        r = runner_packet_done(&s->packet, m->seq, result.success, result.started_usec,
-                               result.completed_usec, result.payload, result.size);
+        r = runner_packet_done_with(&s->packet, m->seq, result.success, result.started_usec,
+                                    result.completed_usec, result.success ? NULL : &result.retry,
+                                    result.payload, result.size);
         if (r < 0)
                 return r;
         return send_packet(s->fd, &s->packet);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
 #include "runner-wire.h"
+#include "time-util.h"
 
 static const char *const runner_verb_table[_RUNNER_VERB_MAX] = {
         [RUNNER_RUN] = "RUN",   [RUNNER_HELLO] = "HELLO", [RUNNER_FAILED] = "FAILED",
-        [RUNNER_DONE] = "DONE", [RUNNER_LOG] = "LOG",
+        [RUNNER_DONE] = "DONE", [RUNNER_LOG] = "LOG",     [RUNNER_PROGRESS] = "PROGRESS",
 };
 
 DEFINE_STRING_TABLE(runner_verb, RunnerVerb);
@@ -86,6 +87,42 @@ static bool decode_log(const char **p, const char *end, RunnerMessage *m) {
         return true;
 }
 
+static bool is_digit(char c) {
+        return c >= '0' && c <= '9';
+}
+
+/* "42", "42.5", "1e-05" (as printf("%g") writes what is next to nothing), in hundredths. */
+static bool parse_percent(const struct iovec *word, unsigned *ret) {
+        const char *s = word->iov_base, *end = s + word->iov_len;
+        unsigned n = 0, unit = 10;
+
+        if (s == end || !is_digit(*s))
+                return false;
+        for (; s < end && is_digit(*s); s++)
+                n = MIN(n * 10 + (unsigned) (*s - '0'), 100U);
+        n *= 100;
+        if (s < end && *s == '.') {
+                if (++s == end || !is_digit(*s))
+                        return false;
+                for (; s < end && is_digit(*s); s++, unit /= 10)
+                        n += unit * (unsigned) (*s - '0');
+        }
+        if (end - s > 2 && memcmp(s, "e-", 2) == 0) {
+                n = 0;
+                for (s += 2; s < end && is_digit(*s); s++)
+                        ;
+        }
+        *ret = MIN(n, RUNNER_PERCENT_MAX);
+        return s == end;
+}
+
+static bool decode_progress(const char **p, const char *end, RunnerMessage *m) {
+        struct iovec percent;
+
+        return next_number(p, end, &m->seq) && next_word(p, end, &percent) &&
+               parse_percent(&percent, &m->percent);
+}
+
 static bool decode_fixed(const char **p, const char *end, RunnerMessage *m) {
         switch (m->verb) {
         case RUNNER_RUN:
@@ -98,33 +135,88 @@ static bool decode_fixed(const char **p, const char *end, RunnerMessage *m) {
                 return decode_done(p, end, m);
         case RUNNER_LOG:
                 return decode_log(p, end, m);
+        case RUNNER_PROGRESS:
+                return decode_progress(p, end, m);
         default:
                 *p = NULL; /* of an unknown verb no word is known */
                 return true;
         }
 }
 
-/* After the fixed words come "key=value" words, of which later versions may have more. */
-static bool decode_options(const char **p, const char *end, RunnerMessage *m) {
-        static const char fd_key[] = "fd=", output_mark[] = "output=marked";
-        struct iovec word;
+static bool option_fd(const struct iovec *value, RunnerMessage *m) {
         uint64_t size;
 
-        while (*p) {
-                if (!next_word(p, end, &word) || !memchr(word.iov_base, '=', word.iov_len))
-                        return false;
-                if (m->verb == RUNNER_DONE && word_is(&word, output_mark))
-                        m->marked = true;
-                if (word.iov_len < strlen(fd_key) ||
-                    memcmp(word.iov_base, fd_key, strlen(fd_key)) != 0)
+        if (m->in_fd || !parse_number(value, &size) || size > SIZE_MAX - 1)
+                return false;
+        m->in_fd = true;
+        m->payload_size = (size_t) size;
+        return true;
+}
+
+static bool option_output(const struct iovec *value, RunnerMessage *m) {
+        m->marked = word_is(value, "marked");
+        return true; /* as below */
+}
+
+static bool option_retry(const struct iovec *value, RunnerMessage *m) {
+        m->no_retry = word_is(value, "no");
+        return true; /* what else a later version may say here is not known */
+}
+
+static bool option_retry_after(const struct iovec *value, RunnerMessage *m) {
+        m->has_retry_after = true;
+        return parse_number(value, &m->retry_after_usec);
+}
+
+static bool option_soft_timeout(const struct iovec *value, RunnerMessage *m) {
+        return parse_number(value, &m->soft_timeout_usec);
+}
+
+static bool option_timeout(const struct iovec *value, RunnerMessage *m) {
+        return parse_number(value, &m->timeout_usec);
+}
+
+static bool option_traceparent(const struct iovec *value, RunnerMessage *m) {
+        m->traceparent = *value;
+        return value->iov_len >= 1 && value->iov_len <= RUNNER_TRACEPARENT_MAX;
+}
+
+static const struct {
+        const char *key; /* with its "=" */
+        RunnerVerb verb; /* _RUNNER_VERB_INVALID: all */
+        bool (*decode)(const struct iovec *value, RunnerMessage *m);
+} options[] = {
+        { "fd=", _RUNNER_VERB_INVALID, option_fd },
+        { "output=", RUNNER_DONE, option_output },
+        { "retry=", RUNNER_DONE, option_retry },
+        { "retry-after=", RUNNER_DONE, option_retry_after },
+        { "soft-timeout=", RUNNER_RUN, option_soft_timeout },
+        { "timeout=", RUNNER_RUN, option_timeout },
+        { "traceparent=", RUNNER_RUN, option_traceparent },
+};
+
+static bool decode_option(const struct iovec *word, RunnerMessage *m) {
+        for (size_t i = 0; i < ELEMENTSOF(options); i++) {
+                size_t n = strlen(options[i].key);
+
+                if (word->iov_len < n || memcmp(word->iov_base, options[i].key, n) != 0)
                         continue;
-                word.iov_base = (char *) word.iov_base + strlen(fd_key);
-                word.iov_len -= strlen(fd_key);
-                if (m->in_fd || !parse_number(&word, &size) || size > SIZE_MAX - 1)
-                        return false;
-                m->in_fd = true;
-                m->payload_size = (size_t) size;
+                if (options[i].verb != _RUNNER_VERB_INVALID && options[i].verb != m->verb)
+                        continue;
+                return options[i].decode(
+                        &(struct iovec){ (char *) word->iov_base + n, word->iov_len - n }, m);
         }
+        return true;
+}
+
+/* After the fixed words come "key=value" words, of which later versions may have more. */
+static bool decode_options(const char **p, const char *end, RunnerMessage *m) {
+        struct iovec word;
+
+        while (*p)
+                if (!next_word(p, end, &word) || !memchr(word.iov_base, '=', word.iov_len) ||
+                    !decode_option(&word, m))
+                        return false;
         return true;
 }
 
@@ -206,18 +298,36 @@ static int finish(RunnerPacket *p, char *end, const void *payload, size_t size) 
         return 0;
 }
 
-int runner_packet_run(RunnerPacket *p, uint64_t seq, const TaskId *id, uint64_t attempt,
-                      const char *name, const void *arguments, size_t size) {
+static char *put_option(char *p, const char *key, uint64_t n) {
+        return put_number(stpcpy(p, key), n);
+}
+
+int runner_packet_run_with(RunnerPacket *p, uint64_t seq, const TaskId *id, uint64_t attempt,
+                           const char *name, const RunnerRunOptions *o, const void *arguments,
+                           size_t size) {
         size_t name_size = strlen(name);
         char *end;
 
-        if (name_size < 1 || name_size > RUNNER_NAME_MAX)
+        if (name_size < 1 || name_size > RUNNER_NAME_MAX ||
+            (o && o->traceparent && strlen(o->traceparent) > RUNNER_TRACEPARENT_MAX))
                 return -EMSGSIZE;
         end = put_number(put_verb(p, RUNNER_RUN), seq);
         task_id_to_text(id, end);
         end[TASK_ID_TEXT_LENGTH] = ' ';
         end = put_number(end + TASK_ID_TEXT_LENGTH + 1, attempt);
-        return finish(p, put_text(end, name, name_size), arguments, size);
+        end = put_text(end, name, name_size);
+        if (o && o->soft_timeout_usec > 0)
+                end = put_option(end, "soft-timeout=", o->soft_timeout_usec);
+        if (o && o->timeout_usec > 0)
+                end = put_option(end, "timeout=", o->timeout_usec);
+        if (o && !isempty(o->traceparent))
+                end = put_text(stpcpy(end, "traceparent="), o->traceparent, strlen(o->traceparent));
+        return finish(p, end, arguments, size);
+}
+
+int runner_packet_run(RunnerPacket *p, uint64_t seq, const TaskId *id, uint64_t attempt,
+                      const char *name, const void *arguments, size_t size) {
+        return runner_packet_run_with(p, seq, id, attempt, name, NULL, arguments, size);
 }
 
 int runner_packet_hello(RunnerPacket *p, const char *types, size_t size) {
@@ -231,15 +341,41 @@ int runner_packet_failed(RunnerPacket *p, const char *text) {
                       MIN(strlen(text), (size_t) RUNNER_TEXT_MAX));
 }
 
-int runner_packet_done(RunnerPacket *p, uint64_t seq, bool success, uint64_t started_usec,
-                       uint64_t completed_usec, const void *payload, size_t size) {
+int runner_packet_done_with(RunnerPacket *p, uint64_t seq, bool success, uint64_t started_usec,
+                            uint64_t completed_usec, const RunnerRetry *retry, const void *payload,
+                            size_t size) {
         char *end = put_number(put_verb(p, RUNNER_DONE), seq);
 
         end = put_text(end, success ? "success" : "failure", strlen("success"));
         end = put_number(put_number(end, started_usec), completed_usec);
         if (p->marked)
                 end = stpcpy(end, "output=marked ");
+        if (retry && retry->never)
+                end = put_text(end, "retry=no", strlen("retry=no"));
+        if (retry && !retry->never && retry->after_usec != USEC_INFINITY)
+                end = put_option(end, "retry-after=", retry->after_usec);
         return finish(p, end, payload, size);
+}
+
+int runner_packet_done(RunnerPacket *p, uint64_t seq, bool success, uint64_t started_usec,
+                       uint64_t completed_usec, const void *payload, size_t size) {
+        return runner_packet_done_with(p, seq, success, started_usec, completed_usec, NULL, payload,
+                                       size);
+}
+
+int runner_packet_progress(RunnerPacket *p, uint64_t seq, unsigned percent, const char *text,
+                           size_t size) {
+        char *end = put_number(put_verb(p, RUNNER_PROGRESS), seq);
+
+        percent = MIN(percent, RUNNER_PERCENT_MAX);
+        end = put_number(end, percent / 100);
+        if (percent % 100 > 0) {
+                end[-1] = '.';
+                *end++ = (char) ('0' + percent / 10 % 10);
+                *end++ = (char) ('0' + percent % 10);
+                *end++ = ' ';
+        }
+        return finish(p, end, text, MIN(size, (size_t) RUNNER_TEXT_MAX));
 }
 
 int runner_packet_log(RunnerPacket *p, uint64_t seq, int priority, const char *text, size_t size) {

@@ -12,13 +12,15 @@
 #include "string-table.h"
 #include "task-id.h"
 
-#define RUNNER_FD         3
-#define RUNNER_VERSION    1
-#define RUNNER_HEADER_MAX 512U          /* the line, with its newline */
-#define RUNNER_INLINE_MAX (64U * 1024U) /* longer payloads travel in a memfd */
-#define RUNNER_PACKET_MAX (RUNNER_HEADER_MAX + RUNNER_INLINE_MAX)
-#define RUNNER_NAME_MAX   255U
-#define RUNNER_TEXT_MAX   (64U * 1024U) /* error texts and log lines; longer ones are cut */
+#define RUNNER_FD              3
+#define RUNNER_VERSION         1
+#define RUNNER_HEADER_MAX      512U          /* the line, with its newline */
+#define RUNNER_INLINE_MAX      (64U * 1024U) /* longer payloads travel in a memfd */
+#define RUNNER_PACKET_MAX      (RUNNER_HEADER_MAX + RUNNER_INLINE_MAX)
+#define RUNNER_NAME_MAX        255U
+#define RUNNER_TEXT_MAX        (64U * 1024U) /* error texts and log lines; longer ones are cut */
+#define RUNNER_TRACEPARENT_MAX 55U           /* of W3C Trace Context, version 00 */
+#define RUNNER_PERCENT_MAX     10000U
 
 typedef enum RunnerVerb {
         RUNNER_RUN,    /* to the runner: call a task; the payload is its arguments */
@@ -26,6 +28,7 @@ typedef enum RunnerVerb {
         RUNNER_FAILED, /* cannot start; the payload says why */
         RUNNER_DONE,   /* a task has ended; the payload is its result or its error text */
         RUNNER_LOG,    /* the payload is one message of the task for the journal */
+        RUNNER_PROGRESS, /* how far a task is; the payload is a text for people */
         _RUNNER_VERB_MAX,
         _RUNNER_VERB_INVALID = -EINVAL,
 } RunnerVerb;
@@ -36,18 +39,23 @@ DECLARE_STRING_TABLE(runner_verb, RunnerVerb);
 typedef struct RunnerMessage {
         RunnerVerb
                 verb; /* _RUNNER_VERB_INVALID: one that this version does not know, to be passed over */
-        uint64_t seq;   /* RUN, DONE, LOG */
+        uint64_t seq;   /* RUN, DONE, LOG, PROGRESS */
         TaskId task_id; /* RUN */
         uint64_t attempt;
         struct iovec name;
-        uint64_t version; /* HELLO */
+        uint64_t soft_timeout_usec, timeout_usec; /* 0: not given */
+        struct iovec traceparent;                 /* empty: not given */
+        uint64_t version;                         /* HELLO */
         uint64_t pid;
         bool success; /* DONE */
         bool marked;  /* DONE: what the task wrote ends with its mark */
         uint64_t started_usec;
         uint64_t completed_usec;
-        int priority; /* LOG: 0 to 7 as in <syslog.h> */
-        bool in_fd;   /* the payload is in the memfd that came with the packet, not in the packet */
+        bool no_retry, has_retry_after;
+        uint64_t retry_after_usec;
+        unsigned percent; /* PROGRESS: in hundredths, at most RUNNER_PERCENT_MAX */
+        int priority;     /* LOG: 0 to 7 as in <syslog.h> */
+        bool in_fd; /* the payload is in the memfd that came with the packet, not in the packet */
         const char *payload;
         size_t payload_size;
 } RunnerMessage;
@@ -70,14 +78,35 @@ typedef struct RunnerPacket {
         char header[RUNNER_HEADER_MAX];
 } RunnerPacket;
 
+/* What a request may say besides; zero or NULL where nothing is to be said. */
+typedef struct RunnerRunOptions {
+        uint64_t soft_timeout_usec, timeout_usec; /* from the call of the function on */
+        const char *traceparent;                  /* of W3C Trace Context */
+} RunnerRunOptions;
+
+/* What a task wants to become of it after this failure. */
+typedef struct RunnerRetry {
+        bool never; /* it is not to be tried again, whatever the settings say */
+        uint64_t
+                after_usec; /* it is to be tried again in so long; USEC_INFINITY: as the settings say */
+} RunnerRetry;
+
 /* They return 0, or -errno if a memfd was needed and could not be made, or -EMSGSIZE for a name or text
  * that is longer than it may be. */
 int runner_packet_run(RunnerPacket *p, uint64_t seq, const TaskId *id, uint64_t attempt,
                       const char *name, const void *arguments, size_t size);
+int runner_packet_run_with(RunnerPacket *p, uint64_t seq, const TaskId *id, uint64_t attempt,
+                           const char *name, const RunnerRunOptions *options, const void *arguments,
+                           size_t size);
 int runner_packet_hello(RunnerPacket *p, const char *types, size_t size);
 int runner_packet_failed(RunnerPacket *p, const char *text);
 int runner_packet_done(RunnerPacket *p, uint64_t seq, bool success, uint64_t started_usec,
                        uint64_t completed_usec, const void *payload, size_t size);
+int runner_packet_done_with(RunnerPacket *p, uint64_t seq, bool success, uint64_t started_usec,
+                            uint64_t completed_usec, const RunnerRetry *retry, const void *payload,
+                            size_t size);
+int runner_packet_progress(RunnerPacket *p, uint64_t seq, unsigned percent, const char *text,
+                           size_t size);
 int runner_packet_log(RunnerPacket *p, uint64_t seq, int priority, const char *text, size_t size);
 void runner_packet_clear(RunnerPacket *p);
 

@@ -18,7 +18,7 @@
 
 static int build_argv(const Settings *settings, char *const *files, char ***ret, char **ret_error) {
         _cleanup_strv_ char **argv = NULL;
-        _cleanup_free_ char *runner = NULL, *limit = NULL;
+        _cleanup_free_ char *runner = NULL, *limit = NULL, *path = NULL, *directories = NULL;
         int r;
 
         r = program_find(RUNNER_PROGRAM, PRIVATE_LIBEXECDIR, &runner);
@@ -32,9 +32,16 @@ static int build_argv(const Settings *settings, char *const *files, char ***ret,
                 limit = NULL;
                 return -ENOMEM;
         }
+        directories = strv_join(settings->module_path, ":");
+        if (!directories || asprintf(&path, "--module-path=%s", directories) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
         r = strv_extend(&argv, runner);
         if (r >= 0)
                 r = strv_extend(&argv, limit);
+        if (r >= 0 && directories[0])
+                r = strv_extend(&argv, path);
         STRV_FOREACH(file, (char **) files)
                 if (r >= 0)
                         r = strv_extend(&argv, *file);

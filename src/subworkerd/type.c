@@ -7,10 +7,12 @@
 
 /* Descriptions are for one line of a table. */
 #define DESCRIPTION_MAX 1024U
+#define OPTIONS_MAX     16384U
 
 struct TaskType {
         char *name;
         char *description;
+        char *options; /* NULL: none */
         bool offered;
         bool seen; /* in the list that is being read */
         Average average;
@@ -27,6 +29,7 @@ static TaskType *task_type_free(TaskType *t) {
                 return NULL;
         free(t->name);
         free(t->description);
+        free(t->options);
         free(t);
         return NULL;
 }
@@ -48,63 +51,84 @@ static int add(TypeTable *t, const struct iovec *name, TaskType **ret) {
         return 0;
 }
 
-/* Splits the first line off. Returns 1, 0 at the end, or -EBADMSG. */
-static int next_line(const char **p, size_t *left, struct iovec *ret_name,
-                     struct iovec *ret_description) {
-        const char *line = *p, *end, *tab;
-        size_t size;
+typedef struct Line {
+        struct iovec name, description, options;
+} Line;
+
+/* Up to the next tabulator or the end; *p is behind it then, or NULL. */
+static struct iovec next_column(const char **p, const char *end) {
+        const char *begin = *p ?: end, *tab = memchr(begin, '\t', (size_t) (end - begin));
+
+        *p = tab ? tab + 1 : NULL;
+        return (struct iovec){ (char *) begin, (size_t) ((tab ?: end) - begin) };
+}
+
+/* Splits the first line off. What a later version says in further columns is passed over. Returns 1, 0 at the
+ * end, or -EBADMSG. */
+static int next_line(const char **p, size_t *left, Line *ret) {
+        const char *column = *p, *end;
 
         if (*left == 0)
                 return 0;
-        end = memchr(line, '\n', *left);
-        if (!end)
+        end = memchr(column, '\n', *left);
+        if (!end || memchr(column, '\0', (size_t) (end - column)))
                 return -EBADMSG;
-        size = (size_t) (end - line);
-        tab = memchr(line, '\t', size);
-        *ret_name = (struct iovec){ (char *) line, tab ? (size_t) (tab - line) : size };
-        *ret_description = tab ? (struct iovec){ (char *) tab + 1, (size_t) (end - tab - 1) }
-                               : (struct iovec){ (char *) end, 0 };
-        if (!wire_field_is_valid(WIRE_KIND_NAME, ret_name) ||
-            ret_description->iov_len > DESCRIPTION_MAX ||
-            memchr(ret_description->iov_base, '\0', ret_description->iov_len))
-                return -EBADMSG;
+        *left -= (size_t) (end + 1 - column);
         *p = end + 1;
-        *left -= size + 1;
+        ret->name = next_column(&column, end);
+        ret->description = next_column(&column, end);
+        ret->options = next_column(&column, end);
+        if (!wire_field_is_valid(WIRE_KIND_NAME, &ret->name) ||
+            ret->description.iov_len > DESCRIPTION_MAX || ret->options.iov_len > OPTIONS_MAX)
+                return -EBADMSG;
         return 1;
 }
 
-static int set_one(TypeTable *t, const struct iovec *name, const struct iovec *description) {
-        TaskType *type = type_table_find(t, name->iov_base, name->iov_len);
-        bool changed;
+/* Returns 1 if it was another text before, 0 if not, or -ENOMEM. */
+static int set_text(char **to, const struct iovec *text) {
         char *copy;
-        int r;
+
+        if (*to && strlen(*to) == text->iov_len && memcmp(*to, text->iov_base, text->iov_len) == 0)
+                return 0;
+        if (!*to && text->iov_len == 0)
+                return 0;
+        copy = strndup(text->iov_base, text->iov_len);
+        if (!copy)
+                return -ENOMEM;
+        free(*to);
+        *to = copy;
+        return 1;
+}
+
+static int set_one(TypeTable *t, const Line *line) {
+        TaskType *type = type_table_find(t, line->name.iov_base, line->name.iov_len);
+        int r, changed;
 
         if (!type) {
-                r = add(t, name, &type);
+                r = add(t, &line->name, &type);
                 if (r < 0)
                         return r;
         }
-        changed = !type->offered || strlen(type->description) != description->iov_len ||
-                  memcmp(type->description, description->iov_base, description->iov_len) != 0;
-        if (changed) {
-                copy = strndup(description->iov_base, description->iov_len);
-                if (!copy)
-                        return -ENOMEM;
-                free(type->description);
-                type->description = copy;
+        changed = !type->offered;
+        r = set_text(&type->description, &line->description);
+        if (r >= 0) {
+                changed |= r;
+                r = set_text(&type->options, &line->options);
         }
+        if (r < 0)
+                return r;
         type->offered = type->seen = true;
-        return changed;
+        return changed | r;
 }
 
 int type_table_set(TypeTable *t, const char *list, size_t size) {
-        struct iovec name, description;
         const char *p = list;
         size_t left = size;
+        Line line;
         bool changed = false;
         int r;
 
-        while ((r = next_line(&p, &left, &name, &description)) > 0)
+        while ((r = next_line(&p, &left, &line)) > 0)
                 ;
         if (r < 0)
                 return r;
@@ -113,8 +137,8 @@ int type_table_set(TypeTable *t, const char *list, size_t size) {
                 type->seen = false;
         p = list;
         left = size;
-        while (next_line(&p, &left, &name, &description) > 0) {
-                r = set_one(t, &name, &description);
+        while (next_line(&p, &left, &line) > 0) {
+                r = set_one(t, &line);
                 if (r < 0)
                         return r;
                 changed = changed || r > 0;
@@ -158,7 +182,11 @@ const char *type_name(const TaskType *t) {
 }
 
 const char *type_description(const TaskType *t) {
-        return t->description;
+        return t->description ?: "";
+}
+
+const char *type_options(const TaskType *t) {
+        return t->options ?: "";
 }
 
 bool type_is_offered(const TaskType *t) {

@@ -15,9 +15,9 @@ int type_table_new(TypeTable **ret);
 TypeTable *type_table_free(TypeTable *t);
 DEFINE_CLEANUP_FUNC(TypeTable *, type_table_free);
 
-/* Replaces what is offered by a list of "name TAB description" lines, as in HELLO. Types that are gone stay
- * known (their durations, and tasks that refer to them) but are no longer offered. Returns 1 if names or
- * descriptions changed, 0 if not, -EBADMSG for a list that is none (nothing changed), or -ENOMEM. */
+/* Replaces what is offered by a list of "name TAB description TAB options" lines, as in HELLO. Types that are gone stay
+ * known (their durations, and tasks that refer to them) but are no longer offered. Returns 1 if names,
+ * descriptions or options changed, 0 if not, -EBADMSG for a list that is none (nothing changed), or -ENOMEM. */
 int type_table_set(TypeTable *t, const char *list, size_t size);
 
 /* NULL if the type was never offered. The pointer stays good for the life of the table. */
@@ -30,6 +30,8 @@ size_t type_table_count(const TypeTable *t);
 
 const char *type_name(const TaskType *t);
 const char *type_description(const TaskType *t);
+/* A JSON object as the runner wrote it, not checked; empty if there was none. */
+const char *type_options(const TaskType *t);
 bool type_is_offered(const TaskType *t);
 
 /* A task has ended after so long. */
