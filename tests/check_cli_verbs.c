@@ -137,7 +137,7 @@ START_TEST(tables) {
         ck_assert_int_eq(run(W("list")), CLI_SUCCESS);
         ck_assert_contains(output, "TASK ID");
         ck_assert_contains(output, NO_TASK
-                           " echo success high     sw1          1 2026-11-24T12:30:01.000001Z\n");
+                           " echo success high     sw1          1 2026-11-24T12:30:01.000001Z -\n");
         ck_assert_contains(output, "\n1 task.\n");
         ck_assert_int_eq(run(W("list"), W("--types"), W("--no-legend")), CLI_SUCCESS);
         ck_assert_str_eq(output, "echo      0 sw1     Says it again.\n");

@@ -36,6 +36,7 @@ static void send_done(const char *worker, const Task *t, uint32_t attempt, const
         wire_put_string(out, error);
         wire_put_number(out, t->created_usec);
         wire_put_number(out, t->created_usec);
+        wire_put_string(out, "");
         fixture_request(worker, ENDPOINT_WORKER);
         fixture_take(worker, WIRE_ACK);
 }

@@ -91,6 +91,7 @@ static void send_done(const Task *t, const char *outcome) {
         wire_put_string(out, "why");
         wire_put_number(out, 0);
         wire_put_number(out, 0);
+        wire_put_string(out, "");
         fixture_request("w1", ENDPOINT_WORKER);
 }
 

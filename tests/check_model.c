@@ -55,6 +55,7 @@ static void finish(void) {
                         round_of_work();
                 }
         for (unsigned n = 0; n < MODEL_TASKS && pick(is_unfinished); n++) {
+                let_time_pass(1);
                 round_of_work();
                 for (unsigned w = 0; w < MODEL_WORKERS; w++)
                         finish_tasks(w);

@@ -133,8 +133,8 @@ START_TEST(test_all_or_nothing) {
 
         begin("");
         put_task("add", "", "", "", "");
-        put_task("add", "", "", "", "{\"timeout\":5}");
-        check_refused(WIRE_ERROR_BAD_ARGUMENT, "but no option timeout");
+        put_task("add", "", "", "", "{\"time_out\":5}");
+        check_refused(WIRE_ERROR_BAD_ARGUMENT, "but no option time_out");
         begin("");
         put_task("add", "", "", "", "[]");
         check_refused(WIRE_ERROR_BAD_ARGUMENT, "must be one JSON object");

@@ -110,7 +110,7 @@ START_TEST(test_done) {
         ck_assert_uint_eq(outbox_n_finished(outbox), 2);
         ck_assert_int_eq(outbox_flush(outbox), 0);
         assert_sent(0, "DONE", 2);
-        ck_assert_str_eq(last, ID "|1|success|8||1|2|" ID "|2|crash||killed|1|2|");
+        ck_assert_str_eq(last, ID "|1|success|8||1|2||" ID "|2|crash||killed|1|2||");
         ck_assert_uint_eq(outbox_n_finished(outbox), 0);
         ck_assert_uint_eq(outbox_n_unacknowledged(outbox), 2);
 
@@ -281,7 +281,7 @@ START_TEST(test_refused) {
         assert_sent(4, "DONE", 1);
         ck_assert_str_eq(
                 last, ID
-                "|2|failure||the control plane refused the result (too-large): not like this|1|2|");
+                "|2|failure||the control plane refused the result (too-large): not like this|1|2||");
         refuse(sent[4].correlation, WIRE_ERROR_TOO_LARGE);
         ck_assert_uint_eq(job_table_count(jobs), 0);
         ck_assert_uint_eq(outbox_n_unacknowledged(outbox), 0);

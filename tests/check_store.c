@@ -255,6 +255,11 @@ static int compare_with_given(const StoreTask *t, void *userdata) {
         ck_assert_str_eq(t->worker, given->worker);
         ck_assert_uint_eq(t->attempt, given->attempt);
         ck_assert_uint_eq(t->crashes, given->crashes);
+        ck_assert_uint_eq(t->due_usec, given->due_usec);
+        ck_assert_uint_eq(t->expires_usec, given->expires_usec);
+        ck_assert_uint_eq(t->retries, given->retries);
+        ck_assert_uint_eq(t->history.iov_len, given->history.iov_len);
+        ck_assert_mem_eq(t->history.iov_base, big, given->history.iov_len);
         ck_assert_uint_eq(t->created_usec, given->created_usec);
         ck_assert_uint_eq(t->started_usec, given->started_usec);
         ck_assert_uint_eq(t->completed_usec, given->completed_usec);
@@ -278,6 +283,10 @@ START_TEST(test_extremes) {
                 .state = TASK_EXPIRED,
                 .attempt = UINT32_MAX,
                 .crashes = UINT32_MAX,
+                .due_usec = INT64_MAX,
+                .expires_usec = INT64_MAX - 1,
+                .retries = UINT32_MAX,
+                .history = { big, 20000 },
                 .worker = memset(worker, 'w', sizeof(worker) - 1),
                 .created_usec = UINT64_MAX,
                 .started_usec = UINT64_MAX,

@@ -220,12 +220,15 @@ START_TEST(test_damaged_row) {
                 "UPDATE task SET id = x'0102' WHERE sequence = 7",
                 "UPDATE task SET priority = 4 WHERE sequence = 7",
                 "UPDATE task SET priority = -1 WHERE sequence = 7",
-                "INSERT INTO run VALUES (7, 11, 1, 0, NULL, 0, 0, NULL, NULL, 0, 0)",
-                "INSERT INTO run VALUES (7, -1, 1, 0, NULL, 0, 0, NULL, NULL, 0, 0)",
-                "INSERT INTO run VALUES (7, 2, 4294967296, 0, NULL, 0, 0, NULL, NULL, 0, 0)",
-                "INSERT INTO run VALUES (7, 2, 1, -1, NULL, 0, 0, NULL, NULL, 0, 0)",
-                "INSERT INTO run VALUES (7, 2, 1, 0, NULL, 0, 0, NULL, NULL, -1, 0)",
-                "INSERT INTO run VALUES (7, 2, 1, 0, NULL, 0, 0, NULL, NULL, 1000, 0)",
+                "INSERT INTO run VALUES (7, 11, 1, 0, NULL, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, NULL)",
+                "INSERT INTO run VALUES (7, -1, 1, 0, NULL, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, NULL)",
+                "INSERT INTO run VALUES (7, 2, 4294967296, 0, NULL, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, NULL)",
+                "INSERT INTO run VALUES (7, 2, 1, -1, NULL, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, NULL)",
+                "INSERT INTO run VALUES (7, 2, 1, 0, NULL, 0, 0, NULL, NULL, -1, 0, 0, 0, 0, NULL)",
+                "INSERT INTO run VALUES (7, 2, 1, 0, NULL, 0, 0, NULL, NULL, 1000, 0, 0, 0, 0, NULL)",
+                "INSERT INTO run VALUES (7, 2, 1, 0, NULL, 0, 0, NULL, NULL, 0, 0, -1, 0, 0, NULL)",
+                "INSERT INTO run VALUES (7, 2, 1, 0, NULL, 0, 0, NULL, NULL, 0, 0, 0, -1, 0, NULL)",
+                "INSERT INTO run VALUES (7, 2, 1, 0, NULL, 0, 0, NULL, NULL, 0, 0, 0, 0, -1, NULL)",
                 "UPDATE task SET epoch = 1000 WHERE sequence = 7",
         };
 
@@ -425,6 +428,45 @@ START_TEST(test_format_1) {
 }
 END_TEST
 
+static int check_format_2(const StoreTask *t, void *userdata) {
+        ++*(unsigned *) userdata;
+        ck_assert_uint_eq(t->sequence, 7);
+        ck_assert_int_eq(t->state, TASK_RUNNING);
+        ck_assert_uint_eq(t->attempt, 3);
+        ck_assert_uint_eq(t->due_usec, 0);
+        ck_assert_uint_eq(t->expires_usec, 0);
+        ck_assert_uint_eq(t->retries, 0);
+        ck_assert_uint_eq(t->history.iov_len, 0);
+        return 0;
+}
+
+/* That of the second, in which tasks waited for no time and were not retried. */
+START_TEST(test_format_2) {
+        unsigned n = 0;
+        StoreLoad all = { .task = check_format_2, .userdata = &n };
+
+        fixture_init(&f, STORE_FULL);
+        sql("CREATE TABLE task (sequence INTEGER PRIMARY KEY, id BLOB NOT NULL, name TEXT NOT NULL,"
+            " priority INTEGER NOT NULL, created INTEGER NOT NULL, key BLOB, arguments BLOB,"
+            " options BLOB, epoch INTEGER NOT NULL DEFAULT 0) STRICT;"
+            "CREATE TABLE run (sequence INTEGER PRIMARY KEY, state INTEGER NOT NULL, attempt INTEGER"
+            " NOT NULL, crashes INTEGER NOT NULL, worker TEXT, started INTEGER NOT NULL, completed"
+            " INTEGER NOT NULL, result BLOB, error BLOB, epoch INTEGER NOT NULL DEFAULT 0,"
+            " cancel INTEGER NOT NULL DEFAULT 0) STRICT;"
+            "CREATE TABLE type (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;"
+            "CREATE TABLE life (epoch INTEGER NOT NULL, clean INTEGER NOT NULL) STRICT;"
+            "INSERT INTO life VALUES (4, 1);"
+            "INSERT INTO task VALUES (7, x'0123456789abcdef0123456789abcdef', 'add', 2, 1, NULL,"
+            " NULL, NULL, 4);"
+            "INSERT INTO run VALUES (7, 4, 3, 0, 'w1', 5, 0, NULL, NULL, 4, 0);"
+            "PRAGMA application_id = 0x46575351; PRAGMA user_version = 2");
+        fixture_open(&f);
+        ck_assert_int_eq(store_load(f.store, &all, NULL), 0);
+        ck_assert_uint_eq(n, 1);
+        fixture_done(&f);
+}
+END_TEST
+
 START_TEST(test_codes) {
         static const int codes[][2] = {
                 { SQLITE_OK, 0 },
@@ -468,6 +510,7 @@ int main(void) {
         tcase_add_test(t, test_no_permission);
         tcase_add_test(t, test_busy);
         tcase_add_test(t, test_format_1);
+        tcase_add_test(t, test_format_2);
         tcase_add_test(t, test_codes);
         return fixture_run("store_sqlite", t);
 }

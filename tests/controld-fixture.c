@@ -5,6 +5,7 @@
 #include "controld-fixture.h"
 #include "json-util.h"
 #include "ops.h"
+#include "due.h"
 #include "persist.h"
 
 typedef struct Sent {
@@ -85,6 +86,7 @@ static void start(StoreDurability durability, const char *state_directory) {
         endpoint = (Endpoint){ .controld = c };
         fixture = c;
         ck_assert_int_eq(sd_event_new(&c->event), 0);
+        ck_assert_int_eq(due_open(c), 0);
         ck_assert_int_eq(persist_open(c), 0);
         if (durability != STORE_NONE)
                 fixture_settle(); /* no lease is given before */
@@ -125,6 +127,7 @@ static void stop(void) {
         HASH_ITER(hh, endpoint.peers, p, next_peer)
                 peer_free(&endpoint.peers, &c->dirty, p);
         ck_assert(TAILQ_EMPTY(&c->dirty));
+        timers_done(&c->timers);
         task_table_done(&c->tasks);
         task_types_free(&c->types);
         wire_out_done(&c->out);

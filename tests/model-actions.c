@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "due.h"
 #include "model-driver.h"
 #include "turn.h"
 #include "worker-care.h"
@@ -56,6 +57,8 @@ static ModelTask *new_task(void) {
         k->type = (uint8_t) draw(MODEL_TYPES);
         k->priority = (uint8_t) draw(_PRIORITY_MAX);
         k->in_memory = once_in(10);
+        k->is_scheduled = once_in(5);
+        k->retries_max = once_in(2) ? -1 : (int) draw(4);
         if (kind < 2) {
                 ck_assert_int_eq(task_id_new(&k->id), 0);
                 task_id_to_text(&k->id, k->key);
@@ -71,7 +74,9 @@ static ModelTask *new_task(void) {
 
 void add(ModelRequest *q, const ModelTask *k) {
         if (k && q->n < MODEL_BATCH)
-                q->groups[q->n++] = (ModelGroup){ .task = model_number(k), .attempt = k->attempt };
+                q->groups[q->n++] = (ModelGroup){ .task = model_number(k),
+                                                  .attempt = k->attempt,
+                                                  .details = "" };
 }
 
 static void add_known(ModelRequest *q, const ModelTask *k) {
@@ -148,7 +153,8 @@ static void add_false(ModelRequest *q) {
 
 /* It was handed out just before the crash, and the coordinator does not know to whom. */
 static bool has_from_before(const ModelTask *k, unsigned w) {
-        return k->phase == PHASE_QUEUED && k->may_be_held && (k->holders[k->attempt] & (1U << w));
+        return (k->phase == PHASE_QUEUED || k->phase == PHASE_WAITING) && k->may_be_held &&
+               (k->holders[k->attempt] & (1U << w));
 }
 
 void come(unsigned w, bool is_honest) {
@@ -184,6 +190,10 @@ static void come_as(unsigned w) {
         send_request(q);
 }
 
+static const char *draw_details(void) {
+        return once_in(3) ? "{\"retry_after\":0}" : once_in(4) ? "{\"no_retry\":true}" : "";
+}
+
 static WireOutcome draw_outcome(void) {
         uint64_t n = draw(20);
 
@@ -206,6 +216,7 @@ static void report(unsigned w, WireVerb verb) {
                         add(q, pick(is_its));
         for (size_t i = 0; i < q->n; i++) {
                 q->groups[i].outcome = draw_outcome();
+                q->groups[i].details = draw_details();
                 (void) snprintf(q->groups[i].text, sizeof(q->groups[i].text), "%s%u",
                                 once_in(30) ? "much longer than what is kept of a result " : "",
                                 model->n_texts++);
@@ -285,6 +296,21 @@ static void tick(void) {
         model_note_ends(open_ticket());
 }
 
+/* The time of one in n of those that wait for it comes. */
+void let_time_pass(unsigned n) {
+        Task *t, *next;
+
+        HASH_ITER(hh, fixture->tasks.tasks, t, next) {
+                if (!t->extra || t->extra->timer == 0 || !once_in(n))
+                        continue;
+                timers_remove(&fixture->timers, t);
+                t->extra->due_usec = 1;
+                timers_add(&fixture->timers, t);
+                model_find(t)->is_due = true;
+        }
+        due_run(fixture);
+}
+
 void step(void) {
         uint64_t what = draw(100);
 
@@ -295,6 +321,8 @@ void step(void) {
                 act_as_worker();
         else if (what < 57)
                 tick();
+        else if (what < 60)
+                let_time_pass(6);
         else if (what < 80)
                 let_store_work();
         else

@@ -7,7 +7,7 @@
 #include "model.h"
 
 /* Tasks are told apart by their arguments, as ids are not known before the answer. */
-static ModelTask *find(const Task *t) {
+ModelTask *model_find(const Task *t) {
         char text[16] = "";
         unsigned number;
 
@@ -46,8 +46,14 @@ static void take_id(ModelTask *k, const Task *t) {
 static void follow(ModelTask *k, const Task *t) {
         if (t->state != TASK_PENDING)
                 k->is_safe = true;
-        if (k->phase == PHASE_PENDING && t->state == TASK_QUEUED)
+        if (k->phase == PHASE_PENDING && t->state == TASK_QUEUED && !k->is_scheduled)
                 k->phase = PHASE_QUEUED;
+        if (k->phase == PHASE_PENDING && t->state == TASK_SCHEDULED && k->is_scheduled)
+                k->phase = PHASE_WAITING;
+        if (k->phase == PHASE_WAITING && t->state == TASK_QUEUED && k->is_due) {
+                k->phase = PHASE_QUEUED;
+                k->is_retrying = false;
+        }
         if (t->state != TASK_PENDING)
                 k->is_ending_pending = false;
         if (k->phase == PHASE_ENDING && task_state_is_terminal(t->state)) {
@@ -70,11 +76,13 @@ static bool is_right(const ModelTask *k, const Task *t) {
         if (worker_number(t->worker) != k->worker || t->is_ending != (k->phase == PHASE_ENDING))
                 return false;
         if (model_is_live(k) && (t->attempt != k->attempt || t->crashes != k->crashes ||
-                                 t->cancel_asked != k->cancel_asked))
+                                 task_retries(t) != k->tries || t->cancel_asked != k->cancel_asked))
                 return false;
         switch (k->phase) {
         case PHASE_PENDING:
                 return t->state == TASK_PENDING;
+        case PHASE_WAITING:
+                return t->state == (k->is_retrying ? TASK_RETRYING : TASK_SCHEDULED);
         case PHASE_QUEUED:
                 return t->state == TASK_QUEUED;
         case PHASE_LEASED:
@@ -89,7 +97,7 @@ static bool is_right(const ModelTask *k, const Task *t) {
 }
 
 typedef struct Counts {
-        uint64_t by_state[_TASK_STATE_MAX], queued[_PRIORITY_MAX], bytes, ended;
+        uint64_t by_state[_TASK_STATE_MAX], queued[_PRIORITY_MAX], bytes, ended, timed;
         uint32_t leased[MODEL_WORKERS];
 } Counts;
 
@@ -99,6 +107,7 @@ static void count(Counts *n, const Task *t) {
         n->ended += task_state_is_terminal(t->state);
         if (t->state == TASK_QUEUED && !t->is_ending && !t->is_returning)
                 n->queued[t->priority]++;
+        n->timed += task_waits_for_time(t) && !t->is_ending && !t->is_returning;
         if (t->worker)
                 n->leased[worker_number(t->worker)]++;
 }
@@ -116,6 +125,8 @@ static void check_counts(const Controld *c, const Counts *n) {
                               task_priority_to_string(p), c->queue.n[p]);
         model_require(c->tasks.payload_bytes == n->bytes && c->results.n == n->ended,
                       "there are %" PRIu64 " bytes and %" PRIu64 " results", n->bytes, n->ended);
+        model_require(c->timers.n == n->timed, "%zu tasks wait for their time, not %" PRIu64,
+                      c->timers.n, n->timed);
         HASH_ITER(hh, c->workers.workers, w, next) {
                 uint32_t n_leases = 0;
                 Task *t;
@@ -158,7 +169,7 @@ void model_compare(const Controld *c) {
         for (unsigned i = 0; i < model->n_tasks; i++)
                 model->tasks[i].is_present = false;
         HASH_ITER(hh, c->tasks.tasks, t, next) {
-                ModelTask *k = find(t);
+                ModelTask *k = model_find(t);
 
                 take_id(k, t);
                 follow(k, t);
@@ -200,6 +211,7 @@ static void recover_ended(ModelTask *k, const Task *t) {
         model_require(t->attempt <= last_attempt(k, t), "task %u came back with attempt %" PRIu32,
                       model_number(k), t->attempt);
         k->attempt = t->attempt;
+        k->tries = k->safe_tries = task_retries(t);
         k->phase = PHASE_ENDED;
         k->worker = MODEL_NOBODY;
         k->end_is_safe = true;
@@ -221,9 +233,21 @@ static void recover_live(ModelTask *k, const Task *t) {
         model_require(t->crashes <= k->crashes && t->crashes >= k->safe_crashes,
                       "task %u came back with %u crashes, not %u to %u", model_number(k),
                       t->crashes, k->safe_crashes, k->crashes);
+        model_require(task_retries(t) <= k->tries && task_retries(t) >= k->safe_tries,
+                      "task %u came back as %s after %u retries, not %u to %u", model_number(k),
+                      task_state_to_string(t->state), task_retries(t), k->safe_tries, k->tries);
+        model_require(t->state == TASK_SCHEDULED || !k->is_scheduled || k->is_due ||
+                              k->attempt > 0 || k->retries > 0,
+                      "task %u was to wait, and came back as %s", model_number(k),
+                      task_state_to_string(t->state));
         model_require(w == MODEL_NOBODY || (k->holders[t->attempt] & (1U << w)),
                       "task %u came back with worker %d, who never had it", model_number(k), w);
-        k->phase = w == MODEL_NOBODY ? PHASE_QUEUED : PHASE_LEASED;
+        k->phase = w != MODEL_NOBODY        ? PHASE_LEASED
+                   : task_waits_for_time(t) ? PHASE_WAITING
+                                            : PHASE_QUEUED;
+        k->is_retrying = t->state == TASK_RETRYING;
+        k->is_due = false;
+        k->tries = k->safe_tries = task_retries(t);
         k->worker = w;
         k->crashes = t->crashes;
         k->cancel_asked = k->cancel_is_safe = t->cancel_asked;
@@ -257,7 +281,7 @@ void model_recover(const Controld *c) {
         for (unsigned i = 0; i < model->n_tasks; i++)
                 model->tasks[i].is_present = false;
         HASH_ITER(hh, c->tasks.tasks, t, next) {
-                ModelTask *k = find(t);
+                ModelTask *k = model_find(t);
 
                 take_id(k, t);
                 model_require(!k->in_memory, "task %u was to be kept in memory only",

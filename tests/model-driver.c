@@ -164,14 +164,24 @@ void read_assignments(void) {
 
 static void put_submit(WireOut *out, const ModelTask *k, char *arguments, char *options,
                        size_t size) {
+        size_t n;
+
         (void) snprintf(arguments, size, "%u", model_number(k));
-        options[0] = '\0';
+        n = (size_t) snprintf(options, size, "{\"retry_delay\":10000");
         if (k->unique[0])
-                (void) snprintf(options, size, "{\"unique\":\"%s\",\"unique_policy\":\"%s\"%s}",
-                                k->unique, k->unique_returns ? "return" : "refuse",
-                                k->in_memory ? ",\"durability\":\"none\"" : "");
-        else if (k->in_memory)
-                (void) snprintf(options, size, "{\"durability\":\"none\"}");
+                n += (size_t) snprintf(options + n, size - n,
+                                       ",\"unique\":\"%s\",\"unique_policy\":\"%s\"", k->unique,
+                                       k->unique_returns ? "return" : "refuse");
+        if (k->in_memory)
+                n += (size_t) snprintf(options + n, size - n, ",\"durability\":\"none\"");
+        if (k->is_scheduled)
+                n += (size_t) snprintf(options + n, size - n, ",\"countdown\":10000");
+        if (k->retries_max >= 0)
+                n += (size_t) snprintf(options + n, size - n, ",\"max_retries\":%d",
+                                       k->retries_max);
+        (void) snprintf(options + n, size - n, "}");
+        if (!k->unique[0] && !k->in_memory && !k->is_scheduled && k->retries_max < 0)
+                options[0] = '\0';
         wire_put_string(out, model_types[k->type]);
         wire_put_string(out, task_priority_to_string(k->priority));
         wire_put_string(out, k->key);
@@ -194,6 +204,7 @@ static void put_group(WireOut *out, WireVerb verb, const ModelGroup *g) {
         wire_put_string(out, g->text);
         wire_put_number(out, 0);
         wire_put_number(out, 0);
+        wire_put_string(out, g->details);
 }
 
 static void put_fields(WireOut *out, const ModelRequest *q) {
@@ -232,7 +243,7 @@ static void put_info(WireOut *out, const ModelRequest *q) {
 }
 
 void send_request(ModelRequest *q) {
-        static char correlation[16], arguments[MODEL_BATCH][100], options[MODEL_BATCH][100];
+        static char correlation[16], arguments[MODEL_BATCH][100], options[MODEL_BATCH][200];
         struct iovec field = { correlation, 0 };
 
         field.iov_len = (size_t) snprintf(correlation, sizeof(correlation), "%u", q->number);

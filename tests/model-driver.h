@@ -32,6 +32,8 @@ bool is_unfinished(const ModelTask *k);
 bool must_resend(const ModelTask *k);
 void add(ModelRequest *q, const ModelTask *k);
 
+/* The time of one in n of those that wait for it comes. */
+void let_time_pass(unsigned n);
 /* One thing, done by anyone; or time passes. */
 void step(void);
 /* The worker registers anew. An honest one names what it holds, and wants work. */

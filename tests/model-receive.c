@@ -60,8 +60,10 @@ static void acknowledged(const ModelRequest *q) {
                         k->retry_is_open = false;
                 else if (q->verb == WIRE_DONE && g->ends)
                         k->end_is_safe = true;
-                else if (q->verb == WIRE_DONE)
+                else if (q->verb == WIRE_DONE) {
                         k->safe_crashes = MAX(k->safe_crashes, g->crashes);
+                        k->safe_tries = MAX(k->safe_tries, g->tries);
+                }
         }
 }
 
@@ -108,7 +110,8 @@ static void cancelled(const ModelRequest *q, const WireMessage *m) {
 }
 
 static const char *status(const ModelTask *k, const struct iovec *info) {
-        static const char *const texts[] = { "pending", "queued", "assigned", "running" };
+        static const char *const texts[] = { "pending", "scheduled", "retrying",
+                                             "queued",  "assigned",  "running" };
         _cleanup_free_ char *text = wire_get_string(info);
         char wanted[40];
 
@@ -225,7 +228,9 @@ static void receive_tasks(unsigned w, const WireMessage *m) {
                 TaskId id = wire_get_task_id(&g[0]);
 
                 model_require(number < model->n_tasks, "task %u was never submitted", number);
-                model_require(k->phase == PHASE_QUEUED || k->phase == PHASE_PENDING,
+                model_require(k->phase == PHASE_QUEUED ||
+                                      (k->phase == PHASE_PENDING && !k->is_scheduled) ||
+                                      (k->phase == PHASE_WAITING && k->is_due),
                               "task %u in phase %d is handed out", number, k->phase);
                 model_require(!k->has_id || task_id_equal(&id, &k->id), "task %u has another id",
                               number);

@@ -15,7 +15,8 @@ bool model_offers(unsigned worker, unsigned type) {
 }
 
 bool model_is_live(const ModelTask *k) {
-        return k->phase == PHASE_PENDING || k->phase == PHASE_QUEUED || k->phase == PHASE_LEASED;
+        return k->phase == PHASE_PENDING || k->phase == PHASE_WAITING || k->phase == PHASE_QUEUED ||
+               k->phase == PHASE_LEASED;
 }
 
 bool model_is_there(const ModelTask *k) {
@@ -88,6 +89,8 @@ void model_untake(ModelTask *k) {
         k->worker = MODEL_NOBODY;
         k->cancel_asked = k->cancel_is_safe = false;
         k->attempt = k->crashes = 0;
+        k->tries = k->safe_tries = 0;
+        k->is_retrying = k->is_due = false;
         memset(k->waits, 0, sizeof(k->waits));
 }
 
@@ -149,7 +152,10 @@ static void send_cancel(ModelRequest *q) {
         else if (k->phase == PHASE_LEASED)
                 k->cancel_asked = true;
         else if (model_is_live(k))
-                end(k, TASK_CANCELLED, "cancelled before it began");
+                end(k, TASK_CANCELLED,
+                    k->phase == PHASE_WAITING && k->is_retrying
+                            ? "cancelled before its next attempt"
+                            : "cancelled before it began");
         q->is_settled = k->phase == PHASE_ENDED;
         q->groups[0].ends = k->phase == PHASE_ENDING || k->phase == PHASE_ENDED;
         q->groups[0].state = k->end.state;
@@ -218,6 +224,7 @@ static void send_retry(ModelRequest *q) {
                         k->retry_is_open = true;
                         k->end_is_safe = k->cancel_asked = k->cancel_is_safe = false;
                         k->crashes = k->safe_crashes = 0;
+                        k->tries = k->safe_tries = 0;
                         k->retries++;
                         model->n_retries++;
                 }
@@ -252,7 +259,8 @@ static void send_register(ModelRequest *q) {
                 ModelGroup *g = &q->groups[i];
                 ModelTask *k = &model->tasks[g->task];
 
-                if (k->phase == PHASE_QUEUED && k->may_be_held && g->attempt == k->attempt)
+                if ((k->phase == PHASE_QUEUED || k->phase == PHASE_WAITING) && k->may_be_held &&
+                    g->attempt == k->attempt)
                         model_lease(k, q->who, g->attempt);
                 g->is_refused = !model_holds(k, q->who, g->attempt);
                 if (!g->is_refused)
@@ -269,6 +277,24 @@ static void send_register(ModelRequest *q) {
                         model->requests[i].is_open = false; /* the answer goes nowhere */
         w->is_attached = true;
         w->is_draining = false;
+}
+
+/* It failed, and is tried again, at once or much later. */
+static bool try_again(ModelTask *k, const ModelGroup *g) {
+        bool asks = strstr(g->details, "retry_after");
+        int max = k->retries_max >= 0 ? k->retries_max : asks ? 100 : 0;
+
+        if ((g->outcome != WIRE_OUTCOME_FAILURE && g->outcome != WIRE_OUTCOME_TIMEOUT) ||
+            k->cancel_asked || (int) k->tries >= max || strstr(g->details, "no_retry"))
+                return false;
+        k->tries++;
+        k->phase = PHASE_WAITING;
+        k->worker = MODEL_NOBODY;
+        k->is_retrying = true;
+        k->is_due = asks;
+        k->may_be_held = false;
+        model->n_tries++;
+        return true;
 }
 
 static void send_done_group(unsigned w, ModelGroup *g) {
@@ -290,13 +316,14 @@ static void send_done_group(unsigned w, ModelGroup *g) {
                                         "(MaxResultBytes=)",
                                         strlen(g->text), MODEL_RESULT_MAX);
                         end(k, TASK_FAILURE, text);
-                } else
+                } else if (!try_again(k, g))
                         end(k,
                             g->outcome == WIRE_OUTCOME_SUCCESS     ? TASK_SUCCESS
                             : g->outcome == WIRE_OUTCOME_CANCELLED ? TASK_CANCELLED
                                                                    : TASK_FAILURE,
                             g->text);
                 g->crashes = k->crashes;
+                g->tries = k->tries;
         } else
                 model->n_refused++;
         g->ends = (k->phase == PHASE_ENDING || k->phase == PHASE_ENDED) &&

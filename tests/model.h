@@ -22,6 +22,7 @@ enum {
 typedef enum ModelPhase {
         PHASE_NONE,    /* not submitted, or of a submit that was not taken */
         PHASE_PENDING, /* submitted */
+        PHASE_WAITING, /* for its time, which may have come */
         PHASE_QUEUED,
         PHASE_LEASED,
         PHASE_ENDING, /* its end is decided, and not yet safe */
@@ -50,6 +51,11 @@ typedef struct ModelTask {
         bool is_present;        /* while comparing */
         bool is_ending_pending; /* it was cancelled before its submit was safe */
         uint8_t type, priority, crashes, safe_crashes;
+        bool is_scheduled;          /* it is to be queued much later */
+        bool is_retrying;           /* it waits for another attempt */
+        bool is_due;                /* its time has come */
+        int retries_max;            /* attempts after one that failed; -1: as many as it asks for */
+        unsigned tries, safe_tries; /* attempts that failed and were followed by another */
         char key[40], unique[4];
         int worker; /* who holds the lease */
         uint32_t attempt;
@@ -70,6 +76,8 @@ typedef struct ModelGroup {
         uint32_t attempt;
         WireOutcome outcome;
         char text[100];
+        const char *details;
+        unsigned tries;
         bool is_new;      /* SUBMIT: this one made the task */
         bool is_refused;  /* REGISTER: this lease is not acknowledged */
         bool ends;        /* DONE: the ACK promises that the task has ended */
@@ -107,7 +115,7 @@ typedef struct Model {
         ModelWorker workers[MODEL_WORKERS];
         ModelTask tasks[MODEL_TASKS];
         ModelRequest requests[MODEL_REQUESTS];
-        uint64_t n_ends, n_retries, n_refused, n_crashes,
+        uint64_t n_ends, n_tries, n_retries, n_refused, n_crashes,
                 n_results; /* that the test does something */
 } Model;
 
@@ -130,6 +138,9 @@ bool model_is_there(const ModelTask *k);
 
 bool model_holds(const ModelTask *k, unsigned w, uint32_t attempt);
 void model_lease(ModelTask *k, unsigned w, uint32_t attempt);
+
+/* The one that the coordinator has there. */
+ModelTask *model_find(const Task *t);
 
 /* A new request, to be filled in. */
 ModelRequest *model_request(WireVerb verb, bool is_of_worker, unsigned who);

@@ -92,6 +92,7 @@ static inline void send_done(const char *worker, const TaskId *id, uint32_t atte
         wire_put_string(out, "why");
         wire_put_number(out, 0);
         wire_put_number(out, 0);
+        wire_put_string(out, "");
         fixture_request(worker, ENDPOINT_WORKER);
         fixture_settle();
         fixture_take(worker, WIRE_ACK);

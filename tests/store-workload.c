@@ -65,6 +65,12 @@ StoreTask example_task(uint64_t sequence, uint32_t version) {
                 return t;
         t.attempt = version;
         t.crashes = (uint32_t) (v % 4);
+        if (v % 3 == 0) {
+                t.due_usec = v >> 1;
+                t.expires_usec = v >> 2;
+                t.retries = (uint32_t) (v % 5);
+                t.history = example_bytes(v + 2);
+        }
         if (t.state != TASK_QUEUED) {
                 (void) snprintf(worker, sizeof(worker), "worker-%d@host", (int) (v % 20));
                 t.worker = worker;
@@ -107,6 +113,10 @@ static void assert_task(const StoreTask *t, const StoreTask *e) {
                 t->state == TASK_SCHEDULED || t->state == TASK_RETRYING);
         require(t->cancel_asked == e->cancel_asked);
         require(t->crashes == e->crashes);
+        require(t->due_usec == e->due_usec);
+        require(t->expires_usec == e->expires_usec);
+        require(t->retries == e->retries);
+        assert_bytes(t->history, e->history);
         require(!t->worker == !e->worker && (!t->worker || streq(t->worker, e->worker)));
         require(t->started_usec == e->started_usec);
         require(t->completed_usec == e->completed_usec);

@@ -59,10 +59,16 @@ static int make_arguments_text(struct json_object *o, char **ret, char **ret_err
         return 0;
 }
 
+static const char *const known[] = {
+        "task_name",    "name",        "args",          "kwargs",
+        "priority",     "key",         "unique",        "unique_policy",
+        "durability",   "countdown",   "eta",           "expires",
+        "max_retries",  "retry_delay", "retry_backoff", "retry_backoff_max",
+        "retry_jitter", NULL
+};
+#define FIRST_OPTION 6 /* from there on they are what the coordinator calls so, and checks */
+
 static int parse_object(const char *text, size_t size, struct json_object **ret, char **ret_error) {
-        static const char *const known[] = { "task_name",  "name", "args",   "kwargs",
-                                             "priority",   "key",  "unique", "unique_policy",
-                                             "durability", NULL };
         const char *why, *unknown;
         int r;
 
@@ -76,12 +82,13 @@ static int parse_object(const char *text, size_t size, struct json_object **ret,
                 return fail_with_text(
                         ret_error, -EBADMSG,
                         "unknown key \"%.100s\": a line has task_name (or name), args, kwargs, priority, key, "
-                        "unique, unique_policy and durability",
+                        "unique, unique_policy, durability, countdown, eta, expires, max_retries and retry_...",
                         unknown);
         return 0;
 }
 
 static int get_options(BatchLine *l, char **ret_error) {
+        _cleanup_json_ struct json_object *o = json_object_new_object();
         const char *unique, *policy, *durability;
         int r;
 
@@ -95,7 +102,14 @@ static int get_options(BatchLine *l, char **ret_error) {
         if (policy && !unique)
                 return fail_with_text(ret_error, -EBADMSG,
                                       "\"unique_policy\" goes with \"unique\"");
-        r = make_task_options(unique, policy, durability, &l->options);
+        for (size_t i = FIRST_OPTION; known[i]; i++) {
+                struct json_object *v = NULL;
+
+                if (json_object_object_get_ex(l->object, known[i], &v) && v &&
+                    json_add(o, known[i], json_object_get(v)) < 0)
+                        return -ENOMEM;
+        }
+        r = o ? task_options_to_text(o, &l->options) : -ENOMEM;
         l->submission.options = l->options;
         return r;
 }

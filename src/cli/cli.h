@@ -117,6 +117,13 @@ int session_hold_signals(void);
  * for the deadline, or an error of the client. */
 int session_turn(fastworker_client *c, int fd, uint64_t deadline_usec, int *ret_signal);
 
+/* --- progress.c --- */
+
+/* session_turn() that says on stderr, once a second if there is news, how far these tasks are. */
+int progress_turn(fastworker_client *c, const Words *ids, uint64_t deadline_usec, int *ret_signal);
+/* To be called before anything else is printed. */
+void progress_end(void);
+
 /* --- arguments.c --- */
 
 /* The words of --args and the object of --kwargs as arguments of a task: a fresh string. Complains. */
@@ -124,8 +131,16 @@ int make_arguments(const Words *args, const char *kwargs, char **ret);
 
 /* --- task-options.c --- */
 
-/* A JSON object as a fresh string, or *ret = NULL if there is nothing in it. -ENOMEM. */
-int make_task_options(const char *unique, const char *policy, const char *durability, char **ret);
+/* What stands on a command line; NULL and 0: not given. */
+typedef struct TaskOptions {
+        const char *unique, *policy, *durability, *eta, *expires, *retry_backoff, *retry_jitter;
+        uint64_t countdown_usec, retry_delay_usec, retry_backoff_max_usec;
+        uint64_t max_retries; /* UINT64_MAX: not given */
+} TaskOptions;
+
+/* A JSON object as a fresh string, or *ret = NULL if there is nothing in it. CLI_USAGE after a complaint, -ENOMEM. */
+int make_task_options(const TaskOptions *t, char **ret);
+int task_options_to_text(struct json_object *o, char **ret);
 
 /* --- task-ids.c: --task-id of `status`, `wait`, `cancel` and `dead` --- */
 

@@ -2,22 +2,122 @@
 
 /* The options of a submission as the protocol wants them. */
 
+#include <math.h>
+
 #include "cli.h"
 #include "json-util.h"
+#include "moment.h"
+#include "parse-util.h"
+#include "time-util.h"
 
-int make_task_options(const char *unique, const char *policy, const char *durability, char **ret) {
-        _cleanup_json_ struct json_object *o = NULL;
+/* Spans are no points in time here: "1h" would be one in the past. */
+static int parse_point(const char *text, uint64_t *ret) {
+        double seconds;
+        char *end;
+
+        if (strlen(text) >= strlen("2026-11-24") && text[4] == '-')
+                return moment_parse(text, now_usec(CLOCK_REALTIME), ret);
+        if (text[strspn(text, "0123456789.")] != '\0')
+                return -EINVAL;
+        seconds = strtod(text, &end);
+        if (*end != '\0' || end == text || !(seconds >= 1 && seconds < 253402300800.0))
+                return -EINVAL;
+        *ret = (uint64_t) (seconds * (double) USEC_PER_SEC);
+        return 0;
+}
+
+static int add_seconds(struct json_object *o, const char *key, uint64_t usec) {
+        return usec > 0 ? json_add(o, key,
+                                   json_object_new_double((double) usec / (double) USEC_PER_SEC))
+                        : 0;
+}
+
+/* The coordinator says what range it must be in. */
+static int add_double(struct json_object *o, const char *option, const char *key,
+                      const char *text) {
+        double value;
+        char *end;
+
+        if (!text)
+                return 0;
+        value = strtod(text, &end);
+        if (end == text || *end != '\0' || !isfinite(value))
+                return complain(CLI_USAGE, "--%s is a number, not \"%s\"", option, text);
+        return json_add(o, key, json_object_new_double(value));
+}
+
+static int add_eta(struct json_object *o, const char *text) {
+        uint64_t usec;
+
+        if (!text)
+                return 0;
+        if (parse_point(text, &usec) < 0)
+                return complain(
+                        CLI_USAGE,
+                        "--eta is a time like \"2026-11-24 12:30\", 2026-11-24T12:30:00Z or "
+                        "seconds since the epoch, not \"%s\"",
+                        text);
+        return json_add_time(o, "eta", usec);
+}
+
+static int add_expires(struct json_object *o, const char *text) {
+        uint64_t usec;
+
+        if (!text)
+                return 0;
+        if (parse_usec(text, 1, USEC_INFINITY, &usec) >= 0)
+                return add_seconds(o, "expires", usec);
+        if (parse_point(text, &usec) < 0)
+                return complain(CLI_USAGE,
+                                "--expires is a time like \"2026-11-24 12:30\", or how long it is "
+                                "until then, like 1h, not \"%s\"",
+                                text);
+        return json_add_time(o, "expires", usec);
+}
+
+static int add_given(struct json_object *o, const char *key, const char *text) {
+        return text ? json_add_string(o, key, text) : 0;
+}
+
+/* Each returns 0, CLI_USAGE or -ENOMEM. */
+static int add_all(struct json_object *o, const TaskOptions *t) {
+        int r;
+
+        if (add_given(o, "unique", t->unique) < 0 || add_given(o, "unique_policy", t->policy) < 0 ||
+            add_given(o, "durability", t->durability) < 0 ||
+            add_seconds(o, "countdown", t->countdown_usec) < 0 ||
+            add_seconds(o, "retry_delay", t->retry_delay_usec) < 0 ||
+            add_seconds(o, "retry_backoff_max", t->retry_backoff_max_usec) < 0 ||
+            (t->max_retries != UINT64_MAX && json_add_uint(o, "max_retries", t->max_retries) < 0))
+                return -ENOMEM;
+        r = add_eta(o, t->eta);
+        if (r == 0)
+                r = add_expires(o, t->expires);
+        if (r == 0)
+                r = add_double(o, "retry-backoff", "retry_backoff", t->retry_backoff);
+        if (r == 0)
+                r = add_double(o, "retry-jitter", "retry_jitter", t->retry_jitter);
+        return r;
+}
+
+int task_options_to_text(struct json_object *o, char **ret) {
         const char *text;
 
         *ret = NULL;
-        if (!unique && !policy && !durability)
+        if (json_object_object_length(o) == 0)
                 return 0;
-        o = json_object_new_object();
-        if (!o || (unique && json_add_string(o, "unique", unique) < 0) ||
-            (policy && json_add_string(o, "unique_policy", policy) < 0) ||
-            (durability && json_add_string(o, "durability", durability) < 0))
-                return -ENOMEM;
         text = json_object_to_json_string_ext(o, JSON_COMPACT);
         *ret = text ? strdup(text) : NULL;
         return *ret ? 0 : -ENOMEM;
+}
+
+int make_task_options(const TaskOptions *t, char **ret) {
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+        int r;
+
+        *ret = NULL;
+        if (!o)
+                return -ENOMEM;
+        r = add_all(o, t);
+        return r != 0 ? r : task_options_to_text(o, ret);
 }

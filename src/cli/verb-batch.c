@@ -36,7 +36,8 @@ static const Usage usage = {
                 "  {\"task_name\": \"add\", \"args\": [5, 3], \"kwargs\": {}, \"priority\": \"high\"}\n"
                 "  {\"line\":1,\"task_id\":\"...\",\"status\":\"success\",\"result\":8,\"error\":null,...}\n\n"
                 "All but task_name (or name) may be left out; \"key\" is an idempotency key, \"unique\" and \"unique_policy\" are\n"
-                "as of submit, and \"durability\": \"none\" is as --memory-only. A line that makes no sense is reported on\n"
+                "as of submit, and \"durability\": \"none\" is as --memory-only. So are \"countdown\" (seconds), \"eta\" and\n"
+                "\"expires\" (2026-11-24T12:30:00Z, or for the latter seconds), and \"max_retries\" and so on. A line that makes no sense is reported on\n"
                 "stderr by its number and as refused on stdout, and the others go on; the exit status is 7 then, else 1\n"
                 "if a task did not succeed. With --timeout, gives up when no task ends for so long.",
         .options = options,

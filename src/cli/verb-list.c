@@ -37,10 +37,10 @@ static int show_tasks(struct json_object *answer) {
         static const Column columns[] = {
                 { "TASK ID", COLUMN_TEXT },  { "NAME", COLUMN_CUT },   { "STATUS", COLUMN_TEXT },
                 { "PRIORITY", COLUMN_TEXT }, { "WORKER", COLUMN_CUT }, { "ATTEMPT", COLUMN_NUMBER },
-                { "CREATED", COLUMN_CUT },
+                { "CREATED", COLUMN_CUT },   { "DUE", COLUMN_CUT },
         };
-        static const char *const keys[] = { "task_id", "name",    "status",    "priority",
-                                            "worker",  "attempt", "created_at" };
+        static const char *const keys[] = { "task_id", "name",    "status",     "priority",
+                                            "worker",  "attempt", "created_at", "due_at" };
         _cleanup_(table_freep) Table *t = table_new(columns, ELEMENTSOF(columns));
         struct json_object *tasks;
         size_t n;

@@ -50,6 +50,19 @@ static void show_payload(struct json_object *o, const char *key, const char *lab
         putchar('\n');
 }
 
+static void show_progress(struct json_object *o) {
+        struct json_object *progress = NULL;
+        const char *text = "";
+
+        if (json_get_object(o, "progress", &progress) <= 0)
+                return;
+        (void) json_get_string(progress, "text", &text);
+        printf("%12s: %s %%%s", "Progress", text_of(progress, "percent"),
+               isempty(text) ? "" : ", ");
+        print_text(stdout, text, strlen(text));
+        putchar('\n');
+}
+
 static void show_options(struct json_object *o) {
         struct json_object *given = NULL;
 
@@ -57,22 +70,45 @@ static void show_options(struct json_object *o) {
                 show_member(o, "options", "Options");
 }
 
+/* A line for each attempt: the first line of its error says enough here. */
+static void show_history(struct json_object *o) {
+        struct json_object *history = NULL;
+
+        if (json_get_array(o, "history", &history) <= 0)
+                return;
+        for (size_t i = 0; i < json_object_array_length(history); i++) {
+                struct json_object *a = json_object_array_get_idx(history, i);
+                const char *error = text_of(a, "error");
+
+                printf("%12s: %s, %s, %s%s", i == 0 ? "Attempts" : "", text_of(a, "attempt"),
+                       text_of(a, "completed_at"), text_of(a, "outcome"),
+                       isempty(error) ? "" : ": ");
+                print_text(stdout, error, strcspn(error, "\n"));
+                putchar('\n');
+        }
+}
+
 static void show_task(struct json_object *o) {
         show_member(o, "task_id", "Task");
         show_member(o, "name", "Name");
         show_payload(o, "arguments", "Arguments");
         show_member(o, "status", "Status");
+        show_progress(o);
         show_member(o, "waits_for", "Waits for");
+        show_member(o, "due_at", "Due");
+        show_member(o, "expires_at", "Expires");
         show_member(o, "priority", "Priority");
         show_options(o);
         show_member(o, "worker", "Worker");
         show_member(o, "attempt", "Attempt");
+        show_member(o, "retries", "Retries");
         if (streq(text_of(o, "status"), "success"))
                 show_payload(o, "result", "Result");
         show_member(o, "error", "Error");
         show_member(o, "created_at", "Created");
         show_member(o, "started_at", "Started");
         show_member(o, "completed_at", "Completed");
+        show_history(o);
 }
 
 static int show_status(fastworker_client *c, const char *id) {

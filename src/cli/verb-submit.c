@@ -8,9 +8,10 @@
 #include "json-util.h"
 #include "time-util.h"
 
-static const char *arg_task_name, *arg_kwargs, *arg_priority, *arg_key, *arg_unique, *arg_policy;
+static const char *arg_task_name, *arg_kwargs, *arg_priority, *arg_key;
+static TaskOptions arg_options = { .max_retries = UINT64_MAX };
 static Words arg_args;
-static bool arg_non_blocking, arg_memory_only;
+static bool arg_non_blocking, arg_memory_only, arg_progress;
 
 static const Option options[] = {
         { "task-name", OPTION_TEXT, &arg_task_name, "NAME", "The task's name (required)" },
@@ -21,12 +22,29 @@ static const Option options[] = {
           "critical, high, normal (default) or low" },
         { "key", OPTION_TEXT, &arg_key, "KEY",
           "The same key again gives the same task, not a new one" },
-        { "unique", OPTION_TEXT, &arg_unique, "KEY",
+        { "unique", OPTION_TEXT, &arg_options.unique, "KEY",
           "Only if no unfinished task was submitted with this" },
-        { "unique-policy", OPTION_TEXT, &arg_policy, "POLICY",
+        { "unique-policy", OPTION_TEXT, &arg_options.policy, "POLICY",
           "What if there is one: refuse (default) or return it" },
+        { "countdown", OPTION_TIME, &arg_options.countdown_usec, "TIME",
+          "Queue it so much later, like 90 or 1h" },
+        { "eta", OPTION_TEXT, &arg_options.eta, "TIME",
+          "Queue it at that time, like \"2026-11-24 12:30\"" },
+        { "expires", OPTION_TEXT, &arg_options.expires, "TIME",
+          "Do not begin it after that time, or after so long" },
+        { "max-retries", OPTION_NUMBER, &arg_options.max_retries, "N",
+          "Try it so many times more when it fails", 0, 10000 },
+        { "retry-delay", OPTION_TIME, &arg_options.retry_delay_usec, "TIME",
+          "Wait so long before the first of them (60 s)" },
+        { "retry-backoff", OPTION_TEXT, &arg_options.retry_backoff, "FACTOR",
+          "Each wait is so many times the one before (2)" },
+        { "retry-backoff-max", OPTION_TIME, &arg_options.retry_backoff_max_usec, "TIME",
+          "But none grows beyond that (1 h)" },
+        { "retry-jitter", OPTION_TEXT, &arg_options.retry_jitter, "PART",
+          "Up to this part of each wait, 0 to 1, is left out by chance" },
         { "memory-only", OPTION_FLAG, &arg_memory_only, NULL,
           "The task may be lost with the coordinator's process" },
+        { "progress", OPTION_FLAG, &arg_progress, NULL, "Show on stderr how far it is" },
         { "non-blocking", OPTION_FLAG, &arg_non_blocking, NULL,
           "Print the task's id and do not wait" },
 };
@@ -91,6 +109,15 @@ static int say_it_goes_on(const Progress *p, const char *why) {
                         p->task_id, p->task_id);
 }
 
+static int turn(fastworker_client *c, Progress *p, uint64_t deadline, int *ret_signal) {
+        char *id = p->task_id;
+        const Words ids = { .words = (const char **) &id, .n = 1 };
+
+        if (!arg_progress || isempty(id))
+                return session_turn(c, -1, deadline, ret_signal);
+        return progress_turn(c, &ids, deadline, ret_signal);
+}
+
 static int submit_and_wait(fastworker_client *c, const fastworker_submission *s,
                            uint64_t deadline) {
         Progress p = {};
@@ -106,7 +133,9 @@ static int submit_and_wait(fastworker_client *c, const fastworker_submission *s,
                 return session_failed(c, r);
 
         while (!p.result && fastworker_client_get_pending(c) > 0) {
-                r = session_turn(c, -1, deadline, &sig);
+                r = turn(c, &p, deadline, &sig);
+                if (p.result || r < 0)
+                        progress_end();
                 if (p.result)
                         break;
                 if (r == -EINTR) {
@@ -125,6 +154,18 @@ static int submit_and_wait(fastworker_client *c, const fastworker_submission *s,
         return status;
 }
 
+static int check_options(char **ret) {
+        int r;
+
+        if (arg_options.policy && !arg_options.unique)
+                return complain(CLI_USAGE, "--unique-policy goes with --unique");
+        if (arg_options.countdown_usec > 0 && arg_options.eta)
+                return complain(CLI_USAGE, "--countdown and --eta exclude each other");
+        arg_options.durability = arg_memory_only ? "none" : NULL;
+        r = make_task_options(&arg_options, ret);
+        return r < 0 ? complain_oom() : r;
+}
+
 int verb_submit(int argc, char *argv[]) {
         _cleanup_client_ fastworker_client *c = NULL;
         _cleanup_free_ char *arguments = NULL, *task_options = NULL;
@@ -138,11 +179,9 @@ int verb_submit(int argc, char *argv[]) {
         if (!arg_task_name)
                 return complain(CLI_USAGE, "--task-name is missing: fastworker submit %s",
                                 usage.synopsis);
-        if (arg_policy && !arg_unique)
-                return complain(CLI_USAGE, "--unique-policy goes with --unique");
-        if (make_task_options(arg_unique, arg_policy, arg_memory_only ? "none" : NULL,
-                              &task_options) < 0)
-                return complain_oom();
+        r = check_options(&task_options);
+        if (r != 0)
+                return r;
         r = make_arguments(&arg_args, arg_kwargs, &arguments);
         words_done(&arg_args);
         if (r != 0)

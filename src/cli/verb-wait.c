@@ -5,9 +5,11 @@
 #include "cli.h"
 
 static Words arg_task_id;
+static bool arg_progress;
 
 static const Option options[] = {
         { "task-id", OPTION_WORDS, &arg_task_id, "ID", "The tasks to wait for (required)" },
+        { "progress", OPTION_FLAG, &arg_progress, NULL, "Show on stderr how far they are" },
 };
 
 static const Usage usage = {
@@ -42,6 +44,7 @@ static void on_result(fastworker_client *c, const fastworker_result *result, voi
         Waiting *w = userdata;
         int status = status_of_result(result);
 
+        progress_end();
         if (w->is_single || arg_json != JSON_OFF)
                 status = show_result(result, NULL);
         else
@@ -56,7 +59,8 @@ static int wait_for_all(fastworker_client *c, Waiting *w, uint64_t deadline) {
         while (fastworker_client_get_pending(c) > 0) {
                 size_t n;
 
-                r = session_turn(c, -1, deadline, &sig);
+                r = arg_progress ? progress_turn(c, &arg_task_id, deadline, &sig)
+                                 : session_turn(c, -1, deadline, &sig);
                 n = fastworker_client_get_pending(c);
                 if (n == 0)
                         break;
@@ -97,7 +101,10 @@ static int run(void) {
                         return session_failed(c, r);
         }
         r = session_hold_signals();
-        return r != 0 ? r : wait_for_all(c, &waiting, deadline);
+        if (r == 0)
+                r = wait_for_all(c, &waiting, deadline);
+        progress_end();
+        return r;
 }
 
 int verb_wait(int argc, char *argv[]) {

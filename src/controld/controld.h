@@ -17,13 +17,14 @@
 #include "scale.h"
 #include "settings.h"
 #include "store.h"
+#include "timers.h"
 #include "worker.h"
 #include "zmq-util.h"
 
 typedef struct Controld Controld;
 
 typedef struct Counters {
-        uint64_t submitted, succeeded, failed, cancelled, requeued, results_refused;
+        uint64_t submitted, succeeded, failed, cancelled, requeued, retried, results_refused;
 } Counters;
 
 struct Controld {
@@ -49,6 +50,7 @@ struct Controld {
         TaskTable tasks;
         TaskType *types;
         Queue queue;
+        Timers timers;
         WorkerRegistry workers;
         Results results;
         PeerList dirty; /* peers with results to be pushed at the end of this turn */

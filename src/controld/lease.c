@@ -5,9 +5,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "due.h"
 #include "lease.h"
 #include "log.h"
 #include "persist.h"
+#include "task-extra.h"
 #include "time-util.h"
 
 /* The task's story, for "journalctl TASK_ID=", with LogLevel=debug only. Otherwise it costs nothing but that look:
@@ -35,6 +37,7 @@ static void __attribute__((cold)) _printf_(2, 3)
 
 void lease_adopt(Controld *c, Worker *w, Task *t) {
         assert(!t->worker);
+        timers_remove(&c->timers, t); /* once given it does not expire */
         task_set_state(&c->tasks, t, TASK_ASSIGNED);
         t->worker = w;
         t->may_be_held = false;
@@ -67,10 +70,10 @@ static void take_from_worker(Task *t) {
         TAILQ_REMOVE(&w->leases, t, link);
         w->n_leased--;
         t->worker = NULL;
+        task_clear_progress(t);
 }
 
-/* The end of a task that no request asked for, and that nobody waits to be told of but its waiters. */
-static int end_quietly(Controld *c, Task *t, const TaskEnd *end) {
+int lease_end_quietly(Controld *c, Task *t, const TaskEnd *end) {
         LedgerEntry *e;
         int r;
 
@@ -100,7 +103,7 @@ int lease_end_cancelled(Controld *c, Task *t) {
         const TaskEnd end = { .state = TASK_CANCELLED,
                               .error = { (char *) text, sizeof(text) - 1 } };
 
-        return end_quietly(c, t, &end);
+        return lease_end_quietly(c, t, &end);
 }
 
 void lease_return(Controld *c, Task *t) {
@@ -158,6 +161,7 @@ int task_end(Controld *c, Task *t, const TaskEnd *end) {
                 ledger_drop_return(&c->ledger, t);
         else if (t->state == TASK_QUEUED)
                 queue_remove(&c->queue, t);
+        timers_remove(&c->timers, t);
         task_drop_unique(&c->tasks, t);
         t->is_ending = true;
         return 0;
@@ -174,12 +178,49 @@ void task_settle(Controld *c, Task *t) {
 }
 
 void task_enqueue(Controld *c, Task *t) {
-        task_set_state(&c->tasks, t, TASK_QUEUED);
+        uint64_t due = task_due(t);
+        bool waits = due > now_usec(CLOCK_REALTIME);
+
+        task_set_state(&c->tasks, t, waits ? TASK_SCHEDULED : TASK_QUEUED);
         t->queued_monotonic_usec = now_usec(CLOCK_MONOTONIC);
         c->counters.submitted++;
-        tell(t, "accepted, priority %s", task_priority_to_string(t->priority));
-        if (!t->is_ending) /* else it was cancelled meanwhile */
+        tell(t, "accepted, priority %s%s", task_priority_to_string(t->priority),
+             waits ? ", to be queued later" : "");
+        if (t->is_ending) /* it was cancelled meanwhile */
+                return;
+        if (!waits)
                 queue_push(&c->queue, t);
+        timers_add(&c->timers, t);
+}
+
+int lease_retry(Controld *c, Task *t, uint64_t delay_usec, const TaskAttempt *a) {
+        int r;
+
+        r = due_prepare(c, t);
+        if (r >= 0)
+                r = task_history_add(&c->tasks, t, a);
+        if (r < 0)
+                return r;
+        t->extra->due_usec = now_usec(CLOCK_REALTIME) + delay_usec;
+        t->extra->retries++;
+        take_from_worker(t);
+        t->started_usec = 0;
+        task_set_state(&c->tasks, t, TASK_RETRYING);
+        ledger_return(&c->ledger, t);
+        c->counters.retried++;
+        tell(t, "attempt %" PRIu32 " failed, retry %" PRIu32 " in %" PRIu64 " ms", t->attempt,
+             t->extra->retries, delay_usec / USEC_PER_MSEC);
+        (void) persist_change(c, t);
+        return 0;
+}
+
+/* As if it had never been tried; it does not expire any more, as somebody wants it now. */
+static void forget_retries(Controld *c, Task *t) {
+        if (!t->extra)
+                return;
+        task_history_clear(&c->tasks, t);
+        t->extra->due_usec = t->extra->expires_usec = t->extra->order = 0;
+        t->extra->retries = 0;
 }
 
 int task_retry(Controld *c, Task *t) {
@@ -189,5 +230,6 @@ int task_retry(Controld *c, Task *t) {
         t->completed_usec = 0;
         t->cancel_asked = false;
         task_clear_end(&c->tasks, t);
+        forget_retries(c, t);
         return queue_again(c, t);
 }

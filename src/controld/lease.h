@@ -5,6 +5,7 @@
  * lease that stands, so that a worker that was given up cannot end a task that runs elsewhere by now. */
 
 #include "controld.h"
+#include "task-history.h"
 
 /* A queued task, taken from its queue, goes to the worker; it is sent at the end of the turn. */
 void lease_grant(Controld *c, Worker *w, Task *t);
@@ -24,6 +25,10 @@ void lease_return_all(Controld *c, Worker *w);
 /* Ends a task that was to be stopped, and that its worker will not end. -ENOMEM: nothing was changed. */
 int lease_end_cancelled(Controld *c, Task *t);
 
+/* The attempt has failed, and is followed by another after that time: as soon as that is safe the task waits for it. Its
+ * history has the attempt then. -ENOMEM: nothing was changed. */
+int lease_retry(Controld *c, Task *t, uint64_t delay_usec, const TaskAttempt *a);
+
 typedef struct TaskEnd {
         TaskState state;
         struct iovec result, error;
@@ -34,6 +39,10 @@ typedef struct TaskEnd {
  * ends only when that is safe, see task_settle(). -ENOMEM: nothing was changed. */
 int task_end(Controld *c, Task *t, const TaskEnd *end);
 
+/* The end of a task that no request asked for, and that nobody waits to be told of but its waiters. -ENOMEM: nothing
+ * was changed. */
+int lease_end_quietly(Controld *c, Task *t, const TaskEnd *end);
+
 /* The end is safe: it becomes a result, and those that wait are told. */
 void task_settle(Controld *c, Task *t);
 
@@ -41,5 +50,5 @@ void task_settle(Controld *c, Task *t);
  * -ENOMEM (logged): it is, but the store does not know. */
 int task_retry(Controld *c, Task *t);
 
-/* A new task is safe: it enters the queue. */
+/* A new task is safe: it enters the queue, or waits for its time. */
 void task_enqueue(Controld *c, Task *t);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "controld.h"
+#include "due.h"
 #include "lease.h"
 #include "ledger.h"
 #include "log.h"
@@ -306,8 +307,7 @@ static void settle_returns(Controld *c, uint64_t ticket) {
 
         while ((t = TAILQ_FIRST(&c->ledger.returning)) && t->return_ticket <= ticket) {
                 ledger_drop_return(&c->ledger, t);
-                t->queued_monotonic_usec = now_usec(CLOCK_MONOTONIC);
-                queue_reinsert(&c->queue, t);
+                due_returned(c, t);
         }
 }
 

@@ -39,7 +39,7 @@ void ledger_silence(LedgerEntry *e);
 /* Takes an entry of the open batch back. */
 void ledger_undo(Ledger *l, LedgerEntry *e);
 
-/* The task, of which the store was told just now that it is queued again, enters its queue when that is safe: so the
+/* The task, of which the store was told just now that it is queued again, or waits for a retry, enters its queue when that is safe: so the
  * store knows of all leases that a task had before it is given the next one. */
 void ledger_return(Ledger *l, Task *t);
 /* It does not. */

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 
+#include "due.h"
 #include "listen.h"
 #include "log.h"
 #include "manager.h"
@@ -262,6 +263,9 @@ static int add_sources(Controld *c) {
                                        TICK_USEC / 4, on_tick, c);
         if (r < 0)
                 return r;
+        r = due_open(c);
+        if (r < 0)
+                return r;
         return sd_event_add_post(c->event, &c->turn_end, on_turn_end, c);
 }
 
@@ -374,6 +378,7 @@ Controld *manager_free(Controld *c) {
         free_workers(c);
         for (size_t i = 0; i < c->n_endpoints; i++)
                 endpoint_free(c->endpoints[i]);
+        timers_done(&c->timers);
         task_table_done(&c->tasks);
         task_types_free(&c->types);
         wire_out_done(&c->out);

@@ -28,9 +28,9 @@ static void ask_worker(Controld *c, const Task *t) {
 
 /* The answer waits until the end is safe. */
 static int cancel_waiting(Controld *c, const Request *r, Task *t) {
-        static const char text[] = "cancelled before it began";
-        const TaskEnd end = { .state = TASK_CANCELLED,
-                              .error = { (char *) text, sizeof(text) - 1 } };
+        const char *text = t->state == TASK_RETRYING ? "cancelled before its next attempt"
+                                                     : "cancelled before it began";
+        const TaskEnd end = { .state = TASK_CANCELLED, .error = { (char *) text, strlen(text) } };
         bool is_own = !t->is_ending;
         LedgerEntry *e;
         int k;

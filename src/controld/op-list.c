@@ -17,7 +17,7 @@
 #define SCAN_MAX       20000U /* tasks looked at for one page, so that it never stops the loop for long */
 #define PAGE_BYTES_MAX (900U * 1024U) /* below WIRE_INFO_MAX */
 #define TASK_BYTES \
-        600U /* of one task's document at most, without its name (which may stand there twice) */
+        800U /* of one task's document at most, without its name (which may stand there twice) */
 
 typedef struct Filter {
         TaskState state;                 /* _TASK_STATE_INVALID: any */

@@ -188,6 +188,8 @@ static int add_task_counts(struct json_object *o, const Controld *c) {
                 refused += endpoint_n_refused(c->endpoints[i]);
         if (json_add(o, "tasks", counts) < 0 ||
             json_add_uint(counts, "queued", queue_length(&c->queue)) < 0 ||
+            json_add_uint(counts, "scheduled", c->tasks.by_state[TASK_SCHEDULED]) < 0 ||
+            json_add_uint(counts, "retrying", c->tasks.by_state[TASK_RETRYING]) < 0 ||
             json_add_uint(counts, "assigned", c->tasks.by_state[TASK_ASSIGNED]) < 0 ||
             json_add_uint(counts, "running", c->tasks.by_state[TASK_RUNNING]) < 0 ||
             json_add_uint(counts, "cached_results", c->results.n) < 0 ||
@@ -197,6 +199,7 @@ static int add_task_counts(struct json_object *o, const Controld *c) {
             json_add_uint(counts, "failed", c->counters.failed) < 0 ||
             json_add_uint(counts, "cancelled", c->counters.cancelled) < 0 ||
             json_add_uint(counts, "requeued", c->counters.requeued) < 0 ||
+            json_add_uint(counts, "retried", c->counters.retried) < 0 ||
             json_add_uint(counts, "results_refused", c->counters.results_refused) < 0 ||
             json_add_uint(o, "messages_refused", refused) < 0)
                 return -ENOMEM;

@@ -9,6 +9,7 @@
 #include "json-util.h"
 #include "ops.h"
 #include "submit-options.h"
+#include "task-history.h"
 
 #define QUEUE_SAMPLE 100U /* tasks shown of each queue */
 
@@ -20,6 +21,44 @@ static int add_waits_for(struct json_object *o, const Task *t) {
         (void) snprintf(text, sizeof(text), "an active subworker that offers \"%s\"",
                         t->type->name);
         return json_add_string(o, "waits_for", text);
+}
+
+/* json-c would write 42.5 as 42.5 and 42.1 as 42.100000000000001. */
+static struct json_object *percent_to_json(unsigned hundredths) {
+        char text[16];
+
+        if (hundredths % 100 == 0)
+                (void) snprintf(text, sizeof(text), "%u", hundredths / 100);
+        else if (hundredths % 10 == 0)
+                (void) snprintf(text, sizeof(text), "%u.%u", hundredths / 100,
+                                hundredths / 10 % 10);
+        else
+                (void) snprintf(text, sizeof(text), "%u.%02u", hundredths / 100, hundredths % 100);
+        return json_object_new_double_s(hundredths / 100.0, text);
+}
+
+static int add_progress(struct json_object *o, const Task *t) {
+        const TaskProgress *p = task_progress(t);
+        struct json_object *progress;
+
+        if (!p)
+                return 0;
+        progress = json_object_new_object();
+        if (json_add(o, "progress", progress) < 0 ||
+            json_add(progress, "percent", percent_to_json(p->percent)) < 0)
+                return -ENOMEM;
+        return json_add_string(progress, "text", p->text);
+}
+
+/* What is said only of tasks that it is true of. */
+static int add_times(struct json_object *o, const Task *t) {
+        bool ended = task_state_is_terminal(t->state);
+
+        if (task_waits_for_time(t) && json_add_time(o, "due_at", task_due(t)) < 0)
+                return -ENOMEM;
+        if (!ended && task_expires(t) > 0 && json_add_time(o, "expires_at", task_expires(t)) < 0)
+                return -ENOMEM;
+        return task_retries(t) > 0 ? json_add_uint(o, "retries", task_retries(t)) : 0;
 }
 
 struct json_object *task_to_json(const Task *t) {
@@ -40,7 +79,7 @@ struct json_object *task_to_json(const Task *t) {
             json_add_time(o, "started_at", t->started_usec) < 0 ||
             json_add_time(o, "completed_at",
                           task_state_is_terminal(t->state) ? t->completed_usec : 0) < 0 ||
-            add_waits_for(o, t) < 0)
+            add_waits_for(o, t) < 0 || add_times(o, t) < 0 || add_progress(o, t) < 0)
                 return NULL;
         return TAKE_PTR(o);
 }
@@ -59,6 +98,8 @@ int op_status(Controld *c, const Request *r) {
 
         o = task_to_json(t);
         if (o && json_add(o, "options", submit_options_to_json(t)) < 0)
+                return request_refuse(r, WIRE_ERROR_INTERNAL, "out of memory");
+        if (o && task_history(t).iov_len > 0 && json_add(o, "history", task_history_to_json(t)) < 0)
                 return request_refuse(r, WIRE_ERROR_INTERNAL, "out of memory");
         text = o ? json_object_to_json_string_length(o, JSON_COMPACT, &size) : NULL;
         if (!text)
@@ -79,7 +120,7 @@ static Task *next_in_queue(Task *at[], size_t n) {
         Task *t;
 
         for (size_t i = 0; i < n; i++)
-                if (at[i] && (best == n || at[i]->sequence < at[best]->sequence))
+                if (at[i] && (best == n || task_order(at[i]) < task_order(at[best])))
                         best = i;
         if (best == n)
                 return NULL;

@@ -3,6 +3,7 @@
 /* REGISTER: a subworker comes, or comes back and says what it still holds. */
 
 #include "controld.h"
+#include "due.h"
 #include "json-util.h"
 #include "lease.h"
 #include "log.h"
@@ -13,9 +14,10 @@
 
 #define DESCRIPTION_MAX 1024U /* bytes */
 
-/* A task type as the worker names it; both borrowed from info, the description may be NULL. */
+/* A task type as the worker names it; all borrowed from info; description and options may be NULL. */
 typedef struct Offer {
         const char *name, *description;
+        struct json_object *options;
 } Offer;
 
 typedef struct Registration {
@@ -37,13 +39,15 @@ static void registration_done(Registration *g) {
 /* Returns 1, or refuses and returns 0. */
 static int read_type(Controld *c, const Request *r, struct json_object *o, Registration *g) {
         const char *name = NULL, *description = NULL;
+        struct json_object *options = NULL;
         struct iovec field;
 
         if (json_get_string(o, "name", &name) <= 0 ||
-            json_get_string(o, "description", &description) < 0)
+            json_get_string(o, "description", &description) < 0 ||
+            json_get_object(o, "options", &options) < 0)
                 return request_refuse(
                         r, WIRE_ERROR_BAD_ARGUMENT,
-                        "each of \"types\" must be an object with \"name\" and \"description\"");
+                        "each of \"types\" must be an object with \"name\", \"description\" and \"options\"");
         field = (struct iovec){ (char *) name, strlen(name) };
         if (!wire_field_is_valid(WIRE_KIND_NAME, &field))
                 return request_refuse(
@@ -51,7 +55,7 @@ static int read_type(Controld *c, const Request *r, struct json_object *o, Regis
                         "\"%.64s\" is no task name: 1 to 255 letters, digits or . _ : -", name);
         if (!task_type_find(c->types, name, strlen(name)))
                 g->n_new++;
-        g->offers[g->n_offers++] = (Offer){ name, description };
+        g->offers[g->n_offers++] = (Offer){ name, description, options };
         return 1;
 }
 
@@ -141,6 +145,17 @@ static int set_text(char **to, const char *text, size_t max) {
         return 0;
 }
 
+/* As the last worker says that registered: it has the newest version of the modules. */
+static int set_retry(TaskType *type, const Offer *offer) {
+        RetryPolicy policy = RETRY_POLICY_DEFAULT;
+        const char *error = NULL;
+
+        if (retry_policy_read(&policy, offer->options, &error) < 0)
+                log_event(LOG_WARNING, 0, LOG_FIELDS(.task_name = type->name),
+                          "In the options of task type %s %s, ignoring that.", type->name, error);
+        return task_type_set_retry(type, offer->options ? &policy : NULL);
+}
+
 /* Makes the types that are new, and gives each only once. */
 static int get_types(Controld *c, const Registration *g, TaskType *ret[], size_t *ret_n) {
         uint64_t stamp = ++c->workers.n_registrations;
@@ -165,6 +180,9 @@ static int get_types(Controld *c, const Registration *g, TaskType *ret[], size_t
                         if (r < 0)
                                 return r;
                 }
+                r = set_retry(type, &g->offers[i]);
+                if (r < 0)
+                        return r;
                 type->is_local = type->is_local || g->local;
                 ret[n++] = type;
         }
@@ -226,7 +244,8 @@ static void revoke_again(Controld *c, Worker *w) {
  * has been given the task since, so the worker may go on. An older one than the last that can have been given does
  * not count any more, as somebody may have that one. */
 static bool may_claim(const Task *t, uint64_t attempt) {
-        return t->state == TASK_QUEUED && !t->is_ending && t->may_be_held && attempt == t->attempt;
+        return (t->state == TASK_QUEUED || task_waits_for_time(t)) && !t->is_ending &&
+               t->may_be_held && attempt == t->attempt;
 }
 
 static Task *find_held(Controld *c, Worker *w, const TaskId *id, uint64_t attempt) {
@@ -234,7 +253,10 @@ static Task *find_held(Controld *c, Worker *w, const TaskId *id, uint64_t attemp
 
         if (!t || !may_claim(t, attempt))
                 return lease_find(c, w, id, attempt);
-        queue_remove(&c->queue, t);
+        if (t->state == TASK_QUEUED)
+                queue_remove(&c->queue, t);
+        else
+                due_forestall(c, t); /* the clock was set back meanwhile */
         lease_adopt(c, w, t);
         (void) persist_change(c, t);
         return t;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "controld.h"
+#include "due.h"
 #include "lease.h"
 #include "log.h"
 #include "ops.h"
@@ -116,7 +117,7 @@ static Amount measure(const Controld *c, const WireMessage *m, bool known_count)
                         continue;
                 }
                 a.n++;
-                a.bytes += g[FIELD_ARGUMENTS].iov_len;
+                a.bytes += g[FIELD_ARGUMENTS].iov_len + g[FIELD_OPTIONS].iov_len;
         }
         return a;
 }
@@ -242,6 +243,21 @@ static int check(Controld *c, const Request *r) {
         return 1;
 }
 
+static int set_times(Controld *c, Task *t, const SubmitOptions *options) {
+        uint64_t due = submit_options_due(options, t->created_usec),
+                 expires = submit_options_expires(options, t->created_usec);
+        int r;
+
+        if (due == 0 && expires == 0)
+                return 0;
+        r = due_prepare(c, t);
+        if (r < 0)
+                return r;
+        t->extra->due_usec = due;
+        t->extra->expires_usec = expires;
+        return 0;
+}
+
 static int make_task(Controld *c, const struct iovec *g, TaskSpec *spec, bool has_id,
                      const SubmitOptions *options, Task **ret) {
         const struct iovec *key = &g[FIELD_KEY];
@@ -258,6 +274,8 @@ static int make_task(Controld *c, const struct iovec *g, TaskSpec *spec, bool ha
         t->in_memory = options->in_memory;
         if (!has_id && key->iov_len > 0)
                 r = task_add_key(&c->tasks, t, key->iov_base, key->iov_len);
+        if (r >= 0)
+                r = set_times(c, t, options);
         if (r >= 0 && options->unique_size > 0)
                 r = task_add_unique(&c->tasks, t, options->unique, options->unique_size);
         if (r < 0) {
@@ -285,8 +303,7 @@ static int get_task(Controld *c, const struct iovec *g, Task **ret, bool *ret_is
         if (r < 0 || *ret)
                 return r;
         spec.id = identity.id;
-        if (identity.options.unique_size > 0) {
-                /* Kept, as it must be known again after a restart. */
+        if (identity.options.is_kept) {
                 spec.options = g[FIELD_OPTIONS].iov_base;
                 spec.options_size = g[FIELD_OPTIONS].iov_len;
         }

@@ -5,11 +5,13 @@
 #include <inttypes.h>
 
 #include "controld.h"
+#include "json-util.h"
 #include "lease.h"
 #include "log.h"
 #include "message-ids.h"
 #include "ops.h"
 #include "persist.h"
+#include "task-extra.h"
 #include "time-util.h"
 #include "worker-care.h"
 
@@ -80,6 +82,22 @@ int op_started(Controld *c, const Request *r) {
         return 0;
 }
 
+/* Not in the store: after a restart the next word comes soon enough. */
+int op_progress(Controld *c, const Request *r) {
+        Worker *w = sender(r);
+
+        for (size_t i = 0; w && i < r->message.n_groups; i++) {
+                const struct iovec *g = wire_group(&r->message, i);
+                TaskId id = wire_get_task_id(&g[0]);
+                Task *t = lease_find(c, w, &id, wire_get_number(&g[1]));
+
+                if (t &&
+                    task_set_progress(t, wire_get_number(&g[2]), g[3].iov_base, g[3].iov_len) < 0)
+                        log_oom();
+        }
+        return 0;
+}
+
 /* Results that a worker sends for leases that it does not hold: one line a message. */
 static void log_stale(Controld *c, const Worker *w, size_t n, const TaskId *first) {
         char text[TASK_ID_TEXT_LENGTH + 1];
@@ -143,27 +161,96 @@ static int take_crash(Controld *c, Task *t, TaskEnd *end, char *text, size_t siz
         return 0;
 }
 
+static RetryPolicy policy_of(const Task *t) {
+        RetryPolicy p = t->type->retry ? *t->type->retry : RETRY_POLICY_DEFAULT;
+        _cleanup_json_ struct json_object *o = NULL;
+        const char *unused;
+
+        /* Checked when it was submitted; without memory it is as if there were none. */
+        if (t->options_size > 0 &&
+            json_parse_object(task_options(t), t->options_size, &o, NULL) >= 0)
+                (void) retry_policy_read(&p, o, &unused);
+        return p;
+}
+
+static bool wants_retry(const Task *t, const struct iovec *details, uint64_t *ret_delay) {
+        _cleanup_json_ struct json_object *o = NULL;
+        RetryPolicy p = policy_of(t);
+        RetryAnswer answer = {};
+
+        /* Of a later version, or of no version: then there is no answer. */
+        if (details->iov_len > 0 &&
+            json_parse_object(details->iov_base, details->iov_len, &o, NULL) >= 0)
+                retry_answer_read(&answer, o);
+        return retry_decide(&p, &answer, task_retries(t), arc4random(), ret_delay);
+}
+
+static TaskAttempt attempt_of(const Task *t, const struct iovec *g, const TaskEnd *end) {
+        uint64_t now = now_usec(CLOCK_REALTIME);
+
+        return (TaskAttempt){
+                .worker = t->worker->id,
+                .outcome = wire_outcome_to_string(wire_get_outcome(&g[2])),
+                .started_usec = end->started_usec,
+                .completed_usec = CLAMP(wire_get_number(&g[6]), end->started_usec,
+                                        MAX(now, end->started_usec)),
+                .error = end->error,
+        };
+}
+
+/* An attempt that failed may be followed by another; one that was to be stopped is not. Returns 1 if it is. */
+static int take_failure(Controld *c, Task *t, const struct iovec *g, const TaskEnd *end) {
+        TaskAttempt a = attempt_of(t, g, end);
+        uint64_t delay;
+        int r;
+
+        if (t->cancel_asked || !wants_retry(t, &g[7], &delay))
+                return 0;
+        r = lease_retry(c, t, delay, &a);
+        return r < 0 ? r : 1;
+}
+
+/* What ends a task that was tried before stands in its history, too. */
+static int note_last_attempt(Controld *c, Task *t, const struct iovec *g, const TaskEnd *end) {
+        TaskAttempt a = attempt_of(t, g, end);
+
+        return task_retries(t) > 0 ? task_history_add(&c->tasks, t, &a) : 0;
+}
+
+static void read_end(const Task *t, const struct iovec *g, TaskEnd *ret) {
+        WireOutcome outcome = wire_get_outcome(&g[2]);
+
+        *ret = (TaskEnd){ .state = state_after(outcome) };
+        if (outcome == WIRE_OUTCOME_SUCCESS)
+                ret->result = g[3];
+        else
+                ret->error = g[4];
+        ret->started_usec = sane_start(t, wire_get_number(&g[5]));
+}
+
 /* Returns 1, 0 if the worker does not hold the lease, or -ENOMEM. */
 static int end_one(Controld *c, Worker *w, const struct iovec *g, const TaskId *id,
                    LedgerEntry *e) {
         uint64_t attempt = wire_get_number(&g[1]);
         WireOutcome outcome = wire_get_outcome(&g[2]);
         Task *t = lease_find(c, w, id, attempt);
-        TaskEnd end = { .state = state_after(outcome) };
         char text[400];
-        int r;
+        TaskEnd end;
+        int r = 0;
 
         if (!t)
                 return is_repeated(c, w, id, attempt) ? 1 : 0;
-        if (outcome == WIRE_OUTCOME_SUCCESS)
-                end.result = g[3];
-        else
-                end.error = g[4];
-        end.started_usec = sane_start(t, wire_get_number(&g[5]));
+        read_end(t, g, &end);
         limit_result(c, &end, text, sizeof(text));
-        if (outcome == WIRE_OUTCOME_CRASH && take_crash(c, t, &end, text, sizeof(text)) > 0)
-                return 1;
-        r = task_end(c, t, &end);
+        if (outcome == WIRE_OUTCOME_CRASH)
+                r = take_crash(c, t, &end, text, sizeof(text));
+        else if (outcome == WIRE_OUTCOME_FAILURE || outcome == WIRE_OUTCOME_TIMEOUT)
+                r = take_failure(c, t, g, &end);
+        if (r != 0)
+                return r;
+        r = note_last_attempt(c, t, g, &end);
+        if (r >= 0)
+                r = task_end(c, t, &end);
         if (r < 0)
                 return r;
         ledger_note(e, t, true);

@@ -17,7 +17,7 @@ static const OpHandler worker_ops[_WIRE_VERB_MAX] = {
         [WIRE_HEARTBEAT] = op_heartbeat, [WIRE_CAPACITY] = op_capacity,
         [WIRE_STARTED] = op_started,     [WIRE_DONE] = op_done,
         [WIRE_RELEASE] = op_release,     [WIRE_DRAIN] = op_drain,
-        [WIRE_GOODBYE] = op_goodbye,
+        [WIRE_GOODBYE] = op_goodbye,     [WIRE_PROGRESS] = op_progress,
 };
 
 static const OpHandler discovery_ops[_WIRE_VERB_MAX] = {

@@ -58,6 +58,7 @@ int op_register(Controld *c, const Request *r);
 int op_heartbeat(Controld *c, const Request *r);
 int op_capacity(Controld *c, const Request *r);
 int op_started(Controld *c, const Request *r);
+int op_progress(Controld *c, const Request *r);
 int op_done(Controld *c, const Request *r);
 int op_release(Controld *c, const Request *r);
 int op_drain(Controld *c, const Request *r);

@@ -7,11 +7,18 @@
 #include "message-ids.h"
 #include "persist.h"
 #include "recover.h"
+#include "task-history.h"
 #include "time-util.h"
 
 #define RESERVE_MAX    (64U * 1024U * 1024U)
 #define LOG_EVERY_USEC USEC_PER_MINUTE
 #define STANDING_USEC  (30 * USEC_PER_SEC) /* the slowest disk does something in that time */
+
+static TaskState store_state(const Task *t) {
+        if (t->state != TASK_PENDING)
+                return t->state;
+        return task_due(t) > 0 ? TASK_SCHEDULED : TASK_QUEUED;
+}
 
 static StoreTask store_task(const Task *t) {
         return (StoreTask){
@@ -23,12 +30,16 @@ static StoreTask store_task(const Task *t) {
                 .key = task_key(t),
                 .arguments = { (char *) task_arguments(t), t->arguments_size },
                 .options = { (char *) task_options(t), t->options_size },
-                .state = t->state == TASK_PENDING ? TASK_QUEUED : t->state,
+                .state = store_state(t),
                 .attempt = t->attempt,
                 .crashes = t->crashes,
                 .cancel_asked = t->cancel_asked,
                 .worker = t->worker ? t->worker->id : NULL,
                 .started_usec = t->started_usec,
+                .due_usec = task_due(t),
+                .expires_usec = task_expires(t),
+                .retries = task_retries(t),
+                .history = task_history(t),
         };
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 #include "queue.h"
+#include "task-extra.h"
 
 void queue_init(Queue *q) {
         *q = (Queue){ .next_sequence = 1, .turn = 1 };
@@ -38,19 +39,19 @@ void queue_push(Queue *q, Task *t) {
 }
 
 /* Tasks come back in runs that are in order, from either end: each finds its place beside the one before. */
-static Task *first_younger(const TaskType *type, TaskPriority p, uint64_t sequence) {
+static Task *first_younger(const TaskType *type, TaskPriority p, uint64_t order) {
         Task *t = type->hint[p] ?: TAILQ_FIRST(&type->queues[p]), *previous;
 
-        while (t && t->sequence < sequence)
+        while (t && task_order(t) < order)
                 t = TAILQ_NEXT(t, link);
-        while (t && (previous = TAILQ_PREV(t, TaskList, link)) && previous->sequence > sequence)
+        while (t && (previous = TAILQ_PREV(t, TaskList, link)) && task_order(previous) > order)
                 t = previous;
         return t;
 }
 
 void queue_reinsert(Queue *q, Task *t) {
         TaskList *list = list_for(q, t);
-        Task *younger = first_younger(t->type, t->priority, t->sequence);
+        Task *younger = first_younger(t->type, t->priority, task_order(t));
 
         if (younger)
                 TAILQ_INSERT_BEFORE(younger, t, link);
@@ -73,7 +74,7 @@ void queue_remove(Queue *q, Task *t) {
 }
 
 static uint64_t oldest(const QueueCursor *c, size_t i) {
-        return TAILQ_FIRST(&c->heap[i]->queues[c->priority])->sequence;
+        return task_order(TAILQ_FIRST(&c->heap[i]->queues[c->priority]));
 }
 
 static void sift_down(QueueCursor *c, size_t i) {

@@ -20,7 +20,7 @@ uint64_t queue_next_sequence(Queue *q);
 /* This number was given before the restart. */
 void queue_note_sequence(Queue *q, uint64_t sequence);
 
-/* Appends; its sequence number must be greater than that of any task appended before. */
+/* Appends; its sequence number (if it has one: its order, see task-extra.h) must be greater than that of any task appended before. */
 void queue_push(Queue *q, Task *t);
 
 /* Puts a task back where its age says, which is at the front as older ones have gone. */

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "due.h"
 #include "lease.h"
 #include "log.h"
 #include "message-ids.h"
@@ -45,18 +46,18 @@ static int recover_live(Recovery *y, Task *t, const StoreTask *s) {
         if (r < 0 && r != -EEXIST)
                 return r;
 
-        task_set_state(&c->tasks, t, TASK_QUEUED);
         t->queued_monotonic_usec = now_usec(CLOCK_MONOTONIC);
         r = s->worker ? await_worker(c, s->worker, &w) : -ENOSPC;
         if (r == -ENOSPC) { /* nobody has it, or there are more workers than we can keep */
                 t->started_usec = 0;
-                queue_push(&c->queue, t);
+                due_recovered(c, t, s->state);
                 y->n_queued++;
                 y->n_cancelled += t->cancel_asked;
                 return 0;
         }
         if (r < 0)
                 return r;
+        task_set_state(&c->tasks, t, TASK_QUEUED);
         lease_adopt(c, w, t);
         if (s->state == TASK_RUNNING)
                 task_set_state(&c->tasks, t, TASK_RUNNING);
@@ -81,6 +82,20 @@ static int recover_ended(Recovery *y, Task *t, const StoreTask *s) {
         results_add(&c->results, t);
         y->n_ended++;
         return 0;
+}
+
+static int recover_extra(Controld *c, Task *t, const StoreTask *s) {
+        int r;
+
+        if (s->due_usec == 0 && s->expires_usec == 0 && s->retries == 0 && s->history.iov_len == 0)
+                return 0;
+        r = due_prepare(c, t);
+        if (r < 0)
+                return r;
+        t->extra->due_usec = s->due_usec;
+        t->extra->expires_usec = s->expires_usec;
+        t->extra->retries = s->retries;
+        return task_history_set(&c->tasks, t, &s->history);
 }
 
 static int on_task(const StoreTask *s, void *userdata) {
@@ -115,6 +130,9 @@ static int on_task(const StoreTask *s, void *userdata) {
         t->crashes = (uint8_t) MIN(s->crashes, UINT8_MAX);
         t->created_usec = s->created_usec;
         t->started_usec = s->started_usec;
+        r = recover_extra(c, t, s);
+        if (r < 0)
+                return r;
         queue_note_sequence(&c->queue, s->sequence);
         return task_state_is_terminal(s->state) ? recover_ended(y, t, s) : recover_live(y, t, s);
 }
@@ -143,7 +161,7 @@ static int end_cancelled(Controld *c) {
         int r;
 
         HASH_ITER(hh, c->tasks.tasks, t, next) {
-                if (t->state != TASK_QUEUED || !t->cancel_asked)
+                if (!t->cancel_asked || (t->state != TASK_QUEUED && !task_waits_for_time(t)))
                         continue;
                 r = lease_end_cancelled(c, t);
                 if (r < 0)

@@ -23,9 +23,9 @@ static const char *const statement_sql[_STATEMENT_MAX] = {
         [ROLLBACK] = "ROLLBACK",
         [INSERT_TASK] = "INSERT INTO task VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         [SET_RUN] = "INSERT OR REPLACE INTO run VALUES"
-                    " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                    " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         [SET_RUN_IF_TASK] = ("INSERT OR REPLACE INTO run SELECT"
-                             " ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11"
+                             " ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15"
                              " WHERE EXISTS (SELECT 1 FROM task WHERE sequence = ?1)"),
         [DELETE_TASKS] = "DELETE FROM task WHERE sequence BETWEEN ?1 AND ?2",
         [DELETE_RUNS] = "DELETE FROM run WHERE sequence BETWEEN ?1 AND ?2",
@@ -99,6 +99,10 @@ static int set_run(StoreApply *a, Statement which, const StoreTask *t) {
         bind_bytes(s, 9, t->error);
         (void) sqlite3_bind_int64(s, 10, a->epoch);
         (void) sqlite3_bind_int(s, 11, t->cancel_asked);
+        (void) sqlite3_bind_int64(s, 12, (int64_t) t->due_usec);
+        (void) sqlite3_bind_int64(s, 13, (int64_t) t->expires_usec);
+        (void) sqlite3_bind_int64(s, 14, t->retries);
+        bind_bytes(s, 15, t->history);
         return run(a, which);
 }
 

@@ -92,7 +92,7 @@ static size_t size_of_string(const char *s) {
 static StoreChange *copy(StoreBatches *b, StoreChangeKind kind, const StoreTask *t) {
         size_t size = sizeof(StoreChange) + size_of_string(t->name) + size_of_string(t->worker) +
                       t->key.iov_len + t->arguments.iov_len + t->options.iov_len +
-                      t->result.iov_len + t->error.iov_len;
+                      t->result.iov_len + t->error.iov_len + t->history.iov_len;
         StoreChange *c = allocate(b, size);
         char *p;
 
@@ -107,6 +107,7 @@ static StoreChange *copy(StoreBatches *b, StoreChangeKind kind, const StoreTask 
         c->task.options = put_bytes(&p, t->options);
         c->task.result = put_bytes(&p, t->result);
         c->task.error = put_bytes(&p, t->error);
+        c->task.history = put_bytes(&p, t->history);
         return c;
 }
 

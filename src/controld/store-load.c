@@ -11,7 +11,7 @@
 #define COLUMNS                                                                                \
         "t.sequence, t.id, t.name, t.priority, t.created, t.key, t.arguments, t.options, "     \
         "r.state, r.attempt, r.crashes, r.worker, r.started, r.completed, r.result, r.error, " \
-        "r.cancel, coalesce(r.epoch, t.epoch)"
+        "r.cancel, coalesce(r.epoch, t.epoch), r.due, r.expires, r.retries, r.history"
 
 #define ENDED "(5, 6, 8, 9, 10)"
 _Static_assert(TASK_SUCCESS == 5 && TASK_FAILURE == 6 && TASK_CANCELLED == 8 && TASK_DEAD == 9 &&
@@ -42,6 +42,19 @@ static struct iovec get_bytes(sqlite3_stmt *s, int i) {
         const void *data = sqlite3_column_blob(s, i);
 
         return (struct iovec){ (void *) data, (size_t) sqlite3_column_bytes(s, i) };
+}
+
+static int get_extra(sqlite3_stmt *s, StoreTask *ret) {
+        int64_t due = sqlite3_column_int64(s, 18), expires = sqlite3_column_int64(s, 19),
+                retries = sqlite3_column_int64(s, 20);
+
+        if (due < 0 || expires < 0 || retries < 0 || retries > UINT32_MAX)
+                return -EUCLEAN;
+        ret->due_usec = (uint64_t) due;
+        ret->expires_usec = (uint64_t) expires;
+        ret->retries = (uint32_t) retries;
+        ret->history = get_bytes(s, 21);
+        return 0;
 }
 
 static int get_task(sqlite3_stmt *s, StoreTask *ret) {
@@ -80,7 +93,7 @@ static int get_task(sqlite3_stmt *s, StoreTask *ret) {
         ret->result = get_bytes(s, 14);
         ret->error = get_bytes(s, 15);
         ret->cancel_asked = sqlite3_column_int64(s, 16) != 0;
-        return 0;
+        return get_extra(s, ret);
 }
 
 /* How often the store was not closed in order since the row was written. Each time one more lease can have been

@@ -12,7 +12,8 @@
 static bool comes_untouched(const StoreTask *t) {
         return t->state == TASK_QUEUED && t->attempt == 0 && t->crashes == 0 && !t->worker &&
                !t->cancel_asked && t->started_usec == 0 && t->completed_usec == 0 &&
-               t->result.iov_len == 0 && t->error.iov_len == 0;
+               t->due_usec == 0 && t->expires_usec == 0 && t->retries == 0 &&
+               t->result.iov_len == 0 && t->error.iov_len == 0 && t->history.iov_len == 0;
 }
 
 static StoreMergedTask *get_task(StoreMerge *m, uint64_t sequence) {

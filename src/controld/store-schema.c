@@ -55,6 +55,10 @@ static const char *const migrations[] = {
         "ALTER TABLE run ADD COLUMN cancel INTEGER NOT NULL DEFAULT 0;" /* its worker was to stop it */
         "CREATE TABLE life (epoch INTEGER NOT NULL, clean INTEGER NOT NULL) STRICT;"
         "INSERT INTO life VALUES (0, 0);",
+        "ALTER TABLE run ADD COLUMN due INTEGER NOT NULL DEFAULT 0;" /* 0: it waits for no time */
+        "ALTER TABLE run ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;" /* 0: never */
+        "ALTER TABLE run ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE run ADD COLUMN history BLOB;", /* of attempts: a JSON document a line */
 };
 
 #define FORMAT_VERSION ((int64_t) ELEMENTSOF(migrations))

@@ -58,6 +58,10 @@ static int sqlite_update(Store *s, const StoreTask *t) {
                 .completed_usec = t->completed_usec,
                 .result = t->result,
                 .error = t->error,
+                .due_usec = t->due_usec,
+                .expires_usec = t->expires_usec,
+                .retries = t->retries,
+                .history = t->history,
         };
 
         return add(sqlite(s), STORE_CHANGE_UPDATE, &changed, 1);

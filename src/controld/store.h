@@ -52,10 +52,14 @@ typedef struct StoreTask {
         TaskState state;
         uint32_t attempt; /* fencing token of the last lease */
         uint32_t crashes;
-        bool cancel_asked;                     /* the worker was to stop it */
-        const char *worker;                    /* holds the lease, or ended it; NULL: nobody */
+        bool cancel_asked;     /* the worker was to stop it */
+        uint64_t due_usec;     /* CLOCK_REALTIME: it waits until then; 0: no such time */
+        uint64_t expires_usec; /* CLOCK_REALTIME: not to be begun after that; 0: never */
+        uint32_t retries;      /* attempts that failed and were followed by another */
+        const char *worker;    /* holds the lease, or ended it; NULL: nobody */
         uint64_t started_usec, completed_usec; /* CLOCK_REALTIME, 0: not yet */
         struct iovec result, error;            /* after the end */
+        struct iovec history;                  /* of attempts, as the caller writes it */
 
         /* Only when it is read back: so many of the last attempts may have been given, or not, as the store was
          * not closed in order while the task was queued. See store_begin(). */

@@ -3,10 +3,17 @@
 #include <stdio.h>
 
 #include "json-util.h"
+#include "moment.h"
+#include "retry.h"
 #include "submit-options.h"
+#include "time-util.h"
+
+#define SECONDS_MIN 0.000001
+#define MOMENT_MIN  1.0
+#define MOMENT_MAX  253402300799.0 /* the end of the year 9999 */
 
 static int fail(char ret_error[static 160], const char *text, const char *more) {
-        (void) snprintf(ret_error, 160, "%s%.64s", text, more);
+        (void) snprintf(ret_error, 160, "%s%.100s", text, more);
         return -EINVAL;
 }
 
@@ -46,10 +53,142 @@ static int read_unique(struct json_object *o, SubmitOptions *ret, char ret_error
         return 0;
 }
 
+/* A span in seconds, more than 0 unless it is a countdown. Returns 1 if it is there. */
+static int read_seconds(struct json_object *o, const char *key, double min, uint64_t *ret,
+                        char ret_error[static 160]) {
+        double seconds = 0;
+        int k = json_get_double(o, key, min, RETRY_SECONDS_MAX, &seconds);
+
+        if (k < 0) {
+                (void) snprintf(
+                        ret_error, 160,
+                        "the option \"%s\" must be a number of seconds%s, at most ten years", key,
+                        min > 0 ? ", more than 0" : "");
+                return -EINVAL;
+        }
+        if (k > 0)
+                *ret = (uint64_t) (seconds * (double) USEC_PER_SEC);
+        return k;
+}
+
+/* Text as in RFC 3339. Returns 0 also if it is there with another type. */
+static int read_moment(struct json_object *o, const char *key, uint64_t *ret,
+                       char ret_error[static 160]) {
+        const char *text = NULL;
+
+        if (json_get_string(o, key, &text) <= 0)
+                return 0;
+        if (moment_parse_rfc3339(text, ret) >= 0)
+                return 1;
+        (void) snprintf(ret_error, 160,
+                        "the option \"%s\" is no time like 2026-11-24T12:30:00Z or "
+                        "2026-11-24T12:30:00+01:00",
+                        key);
+        return -EINVAL;
+}
+
+static int read_eta(struct json_object *o, SubmitOptions *ret, char ret_error[static 160]) {
+        double seconds = 0;
+        int k;
+
+        k = read_moment(o, "eta", &ret->eta_usec, ret_error);
+        if (k != 0)
+                return k;
+        k = json_get_double(o, "eta", MOMENT_MIN, MOMENT_MAX, &seconds);
+        if (k < 0)
+                return fail(
+                        ret_error,
+                        "the option \"eta\" must be a time as in RFC 3339, or seconds since the "
+                        "epoch",
+                        "");
+        if (k > 0)
+                ret->eta_usec = (uint64_t) (seconds * (double) USEC_PER_SEC);
+        return k;
+}
+
+static int read_times(struct json_object *o, SubmitOptions *ret, char ret_error[static 160]) {
+        int k;
+
+        k = read_seconds(o, "countdown", 0, &ret->countdown_usec, ret_error);
+        if (k < 0)
+                return k;
+        ret->has_countdown = k > 0;
+        k = read_eta(o, ret, ret_error);
+        if (k < 0)
+                return k;
+        if (k > 0 && ret->has_countdown)
+                return fail(ret_error, "\"countdown\" and \"eta\" exclude each other", "");
+        k = read_moment(o, "expires", &ret->expires_usec, ret_error);
+        if (k == 0) {
+                k = read_seconds(o, "expires", SECONDS_MIN, &ret->expires_in_usec, ret_error);
+                ret->has_expires_in = k > 0;
+        }
+        if (k < 0)
+                return k;
+        if ((ret->has_expires_in && ret->has_countdown &&
+             ret->expires_in_usec <= ret->countdown_usec) ||
+            (ret->expires_usec > 0 && ret->expires_usec <= ret->eta_usec))
+                return fail(ret_error, "the task would expire before it is due", "");
+        return 0;
+}
+
+static int read_rest(struct json_object *o, char ret_error[static 160]) {
+        RetryPolicy unused_policy = RETRY_POLICY_DEFAULT;
+        const char *error = NULL, *unused_text;
+        uint64_t unused;
+        int r;
+
+        if (retry_policy_read(&unused_policy, o, &error) < 0)
+                return fail(ret_error, "the option ", error);
+        r = read_seconds(o, "timeout", SECONDS_MIN, &unused, ret_error);
+        if (r >= 0)
+                r = read_seconds(o, "soft_timeout", SECONDS_MIN, &unused, ret_error);
+        if (r < 0)
+                return r;
+        if (json_get_string(o, "traceparent", &unused_text) < 0)
+                return fail(ret_error, "the option \"traceparent\" must be text", "");
+        return 0;
+}
+
+static int read_all(struct json_object *o, SubmitOptions *ret, char ret_error[static 160]) {
+        static const char *const known[] = { "durability",
+                                             "unique",
+                                             "unique_policy",
+                                             "countdown",
+                                             "eta",
+                                             "expires",
+                                             "max_retries",
+                                             "retry_delay",
+                                             "retry_backoff",
+                                             "retry_jitter",
+                                             "retry_backoff_max",
+                                             "timeout",
+                                             "soft_timeout",
+                                             "traceparent",
+                                             NULL };
+        /* What has its say while the task is taken, and then no more. */
+        static const char *const passing[] = { "durability", NULL };
+        const char *key;
+        int r;
+
+        key = json_unknown_key(o, known);
+        if (key)
+                return fail(ret_error,
+                            "there is durability, unique, unique_policy, countdown, eta, expires, "
+                            "max_retries and others, but no option ",
+                            key);
+        ret->is_kept = json_unknown_key(o, passing);
+        r = read_durability(o, ret, ret_error);
+        if (r >= 0)
+                r = read_unique(o, ret, ret_error);
+        if (r >= 0)
+                r = read_times(o, ret, ret_error);
+        return r < 0 ? r : read_rest(o, ret_error);
+}
+
 int submit_options_parse(const struct iovec *text, SubmitOptions *ret, char ret_error[static 160]) {
-        static const char *const known[] = { "durability", "unique", "unique_policy", NULL };
         _cleanup_json_ struct json_object *o = NULL;
-        const char *error = NULL, *key;
+        const char *error = NULL;
         int r;
 
         *ret = (SubmitOptions){};
@@ -60,15 +199,18 @@ int submit_options_parse(const struct iovec *text, SubmitOptions *ret, char ret_
                 return r;
         if (r < 0)
                 return fail(ret_error, "the options must be one JSON object, or empty: ", error);
-        key = json_unknown_key(o, known);
-        if (key)
-                return fail(ret_error,
-                            "there is durability, unique and unique_policy, but no option ", key);
-        r = read_durability(o, ret, ret_error);
-        return r < 0 ? r : read_unique(o, ret, ret_error);
+        return read_all(o, ret, ret_error);
 }
 
-/* The text is kept only of unique tasks, and may be of another version: all of it that is JSON is passed on. */
+uint64_t submit_options_due(const SubmitOptions *o, uint64_t created_usec) {
+        return o->has_countdown ? created_usec + o->countdown_usec : o->eta_usec;
+}
+
+uint64_t submit_options_expires(const SubmitOptions *o, uint64_t created_usec) {
+        return o->has_expires_in ? created_usec + o->expires_in_usec : o->expires_usec;
+}
+
+/* The text may be of another version: all of it that is JSON is passed on. */
 struct json_object *submit_options_to_json(const Task *t) {
         _cleanup_json_ struct json_object *o = NULL;
         int r;

@@ -52,12 +52,27 @@ void task_type_remove_worker(TaskType *type, Worker *w) {
                 }
 }
 
+int task_type_set_retry(TaskType *type, const RetryPolicy *retry) {
+        if (!retry) {
+                free(type->retry);
+                type->retry = NULL;
+                return 0;
+        }
+        if (!type->retry)
+                type->retry = malloc(sizeof(*type->retry));
+        if (!type->retry)
+                return -ENOMEM;
+        *type->retry = *retry;
+        return 0;
+}
+
 void task_types_free(TaskType **types) {
         TaskType *type, *next;
 
         HASH_ITER(hh, *types, type, next) {
                 HASH_DEL(*types, type);
                 free(type->description);
+                free(type->retry);
                 free(type->workers);
                 free(type);
         }

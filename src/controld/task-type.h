@@ -4,11 +4,13 @@
 /* The task names that subworkers offer or once offered, each with its queues. A type is never forgotten
  * while the daemon runs: what was offered once may be submitted, and waits. */
 
+#include "retry.h"
 #include "task.h"
 
 struct TaskType {
         UT_hash_handle hh;
         char *description;              /* or NULL */
+        RetryPolicy *retry;             /* NULL: RETRY_POLICY_DEFAULT */
         TaskList queues[_PRIORITY_MAX]; /* oldest first */
         TAILQ_ENTRY(TaskType)
         ready[_PRIORITY_MAX]; /* in Queue.types while the queue is not empty */
@@ -37,5 +39,8 @@ int task_type_get(TaskType **types, const char *name, TaskType **ret);
 /* -ENOMEM */
 int task_type_add_worker(TaskType *type, Worker *w);
 void task_type_remove_worker(TaskType *type, Worker *w);
+
+/* Copies it; NULL: none. -ENOMEM */
+int task_type_set_retry(TaskType *type, const RetryPolicy *retry);
 
 void task_types_free(TaskType **types);

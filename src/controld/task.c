@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "task-extra.h"
 #include "task.h"
 #include "time-util.h"
 
@@ -78,7 +79,8 @@ int task_new(TaskTable *table, const TaskSpec *spec, Task **ret) {
 }
 
 uint64_t task_payload_bytes(const Task *t) {
-        return (uint64_t) t->arguments_size + t->options_size + t->result_size + t->error_size;
+        return (uint64_t) t->arguments_size + t->options_size + t->result_size + t->error_size +
+               (t->extra ? t->extra->history_size : 0);
 }
 
 Task *task_free(TaskTable *table, Task *t) {
@@ -91,6 +93,8 @@ Task *task_free(TaskTable *table, Task *t) {
         table->by_state[t->state]--;
         table->payload_bytes -= task_payload_bytes(t);
         HASH_DEL(table->tasks, t);
+        table->n_timed -= t->extra && t->extra->is_timed;
+        task_extra_done(t);
         free(t->end);
         free(t);
         return NULL;

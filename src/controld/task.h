@@ -12,6 +12,7 @@
 #include "task-state.h"
 
 typedef struct Task Task;
+typedef struct TaskExtra TaskExtra;
 typedef struct TaskType TaskType;
 typedef struct Waiter Waiter;
 typedef struct Worker Worker;
@@ -28,6 +29,7 @@ struct Task {
         TaskType *type;
         Worker *worker;    /* who holds the lease; after the end NULL */
         Waiter *waiters;   /* clients that want the result pushed */
+        TaskExtra *extra;  /* times, retries: see task-extra.h; NULL for most */
         uint64_t sequence; /* place in the queue, smaller is older; its key in the store */
         /* Never two of them at once. */
         union {
@@ -61,7 +63,8 @@ struct Task {
 typedef struct TaskTable {
         Task *tasks;
         uint64_t by_state[_TASK_STATE_MAX];
-        uint64_t payload_bytes; /* arguments, options and results */
+        uint64_t payload_bytes; /* arguments, options, results and histories */
+        size_t n_timed;         /* tasks that may stand in the heap of timers */
         struct KeyEntry *keys, *uniques;
 } TaskTable;
 
@@ -113,7 +116,7 @@ static inline const char *task_result(const Task *t) {
 static inline const char *task_error(const Task *t) {
         return t->end ? t->end + t->result_size : "";
 }
-/* Of arguments, options, result and error. */
+/* Of arguments, options, result, error and history. */
 uint64_t task_payload_bytes(const Task *t);
 
 /* Forgets the result and the error. */

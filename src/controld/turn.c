@@ -2,6 +2,7 @@
 
 #include "turn.h"
 #include "dispatch.h"
+#include "due.h"
 #include "lease.h"
 #include "log.h"
 #include "message-ids.h"
@@ -150,4 +151,5 @@ void turn_end(Controld *c) {
         /* Half of the room for payload is always left to tasks that have not ended. */
         results_trim(&c->results, &c->tasks, &c->dirty, c->settings->max_total_bytes / 2);
         make_room(c);
+        due_arm(c);
 }

@@ -223,6 +223,21 @@ int json_get_uint(struct json_object *o, const char *key, uint64_t min, uint64_t
         return 1;
 }
 
+int json_get_double(struct json_object *o, const char *key, double min, double max, double *ret) {
+        struct json_object *v = NULL;
+        double n;
+
+        if (!json_object_object_get_ex(o, key, &v) || !v)
+                return 0;
+        if (!json_object_is_type(v, json_type_double) && !json_object_is_type(v, json_type_int))
+                return -EINVAL;
+        n = json_object_get_double(v);
+        if (!(n >= min && n <= max)) /* nor what is no number */
+                return -ERANGE;
+        *ret = n;
+        return 1;
+}
+
 int json_get_bool(struct json_object *o, const char *key, bool *ret) {
         struct json_object *v;
         int r;

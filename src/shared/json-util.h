@@ -33,6 +33,7 @@ int json_parse_object(const char *text, size_t size, struct json_object **ret,
 int json_get_string(struct json_object *o, const char *key, const char **ret);
 int json_get_uint(struct json_object *o, const char *key, uint64_t min, uint64_t max,
                   uint64_t *ret);
+int json_get_double(struct json_object *o, const char *key, double min, double max, double *ret);
 int json_get_bool(struct json_object *o, const char *key, bool *ret);
 int json_get_object(struct json_object *o, const char *key, struct json_object **ret);
 int json_get_array(struct json_object *o, const char *key, struct json_object **ret);

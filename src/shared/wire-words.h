@@ -59,6 +59,7 @@ typedef enum WireVerb {
         WIRE_CAPACITY,
         WIRE_TASKS,
         WIRE_STARTED,
+        WIRE_PROGRESS,
         WIRE_DONE,
         WIRE_RELEASE,
         WIRE_REVOKE,

@@ -177,6 +177,7 @@ static void put_done(WireOut *out, const Job *job) {
         wire_put(out, success ? NULL : job->text, success ? 0 : job->text_size);
         wire_put_number(out, job->started_usec);
         wire_put_number(out, job->completed_usec);
+        wire_put_string(out, ""); /* details */
 }
 
 /* Writes one message of jobs from the head of the list. Returns how many. */

@@ -273,7 +273,7 @@ def test_worker_endpoint_logic(sandbox):
         except Refused as e:
             return e.code
     now = "1795523401123456"
-    for message in (("HEARTBEAT", 0), ("DONE", task_id, 1, "success", "1", "", now, now), ("DRAIN",), ("GOODBYE",),
+    for message in (("HEARTBEAT", 0), ("DONE", task_id, 1, "success", "1", "", now, now, ""), ("DRAIN",), ("GOODBYE",),
                     ("RELEASE", "no reason", task_id, 1)):
         equal(code(*message), "not-registered", message[0])
     equal(code("REGISTER", "sw1", 1, 1, "{}"), "name-in-use")
@@ -284,7 +284,7 @@ def test_worker_endpoint_logic(sandbox):
 
     types = json.dumps({"types": [{"name": "liars-own", "description": ""}]})
     equal(code("REGISTER", "liar", 1, 1, types), "REGISTERED")
-    equal(code("DONE", task_id, 1, "success", "1", "", now, now), "ACK", "acknowledged, as it is not to come again")
+    equal(code("DONE", task_id, 1, "success", "1", "", now, now, ""), "ACK", "acknowledged, as it is not to come again")
     controld.wait_line("liar reports the end of 1 task that it does not hold")
     equal(code("RELEASE", "mine", task_id, 1), "ACK")
     equal(client.status(task_id)["worker"], "sw1", "nothing came of it")

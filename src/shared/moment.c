@@ -171,3 +171,16 @@ int moment_parse(const char *text, uint64_t now_usec, uint64_t *ret) {
                 return parse_calendar(text, ret);
         return parse_ago(text, now_usec, ret);
 }
+
+int moment_parse_rfc3339(const char *text, uint64_t *ret) {
+        const char *s = text;
+        struct tm tm = {};
+        uint64_t usec = 0;
+        int offset = 0;
+
+        if (take_date(&s, &tm) < 0 || (!take_char(&s, 'T') && !take_char(&s, 't')) ||
+            strlen(s) < strlen("00:00:00") || s[5] != ':' || take_clock(&s, &tm, &usec) < 0 ||
+            take_zone(&s, &offset) <= 0 || *s != '\0')
+                return -EINVAL;
+        return to_usec(&tm, false, offset, usec, ret);
+}

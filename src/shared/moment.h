@@ -9,3 +9,6 @@
  * in local time; "now", "today", "yesterday"; "1h", "1h ago" or "-1h": so long before now. Microseconds since the
  * epoch, at least 1. -EINVAL; -ERANGE for one before the epoch. */
 int moment_parse(const char *text, uint64_t now_usec, uint64_t *ret);
+
+/* Exactly RFC 3339, so that it means the same everywhere: with the time of day and a zone. -EINVAL, -ERANGE. */
+int moment_parse_rfc3339(const char *text, uint64_t *ret);
