@@ -21,8 +21,21 @@ static void on_log(uint64_t seq, int priority, const char *text, size_t size, vo
         logged_seq = seq;
 }
 
+static unsigned reported;
+static char reported_text[256];
+
+static void on_progress(uint64_t seq, unsigned percent, const char *text, size_t size,
+                        void *userdata) {
+        ck_assert_ptr_eq(userdata, logged);
+        ck_assert_uint_eq(seq, 12);
+        ck_assert_uint_lt(size, sizeof(reported_text));
+        memcpy(reported_text, text, size);
+        reported_text[size] = '\0';
+        reported = percent;
+}
+
 static void setup(void) {
-        ck_assert_int_eq(call_new(RESULT_MAX, on_log, logged, &call), 0);
+        ck_assert_int_eq(call_new(RESULT_MAX, on_log, on_progress, logged, &call), 0);
 }
 
 static void teardown(void) {
@@ -197,6 +210,26 @@ START_TEST(test_log) {
 }
 END_TEST
 
+static int reports(fastworker_call *c) {
+        static const struct {
+                double percent;
+                unsigned expected;
+        } table[] = { { 0, 0 },         { 42.5, 4250 }, { 99.999, 10000 },       { 100, 10000 },
+                      { 1e300, 10000 }, { -1, 0 },      { __builtin_nan(""), 0 } };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                fastworker_progress(c, table[i].percent, i % 2 ? NULL : "half way");
+                ck_assert_uint_eq(reported, table[i].expected);
+                ck_assert_str_eq(reported_text, i % 2 ? "" : "half way");
+        }
+        return 0;
+}
+
+START_TEST(test_progress) {
+        ck_assert(run(reports, "{}").success);
+}
+END_TEST
+
 int main(void) {
         Suite *s = suite_create("call");
         TCase *c = tcase_create("call");
@@ -207,6 +240,7 @@ int main(void) {
         tcase_add_test(c, test_result_limit);
         tcase_add_test(c, test_long_error);
         tcase_add_test(c, test_log);
+        tcase_add_test(c, test_progress);
         suite_add_tcase(s, c);
         return check_run(s);
 }

@@ -33,7 +33,7 @@ static void setup(void) {
         command_prepare();
         log_file = open_memstream(&logged, &logged_size);
         ck_assert_ptr_nonnull(log_file);
-        ck_assert_int_eq(call_new(RESULT_MAX, on_log, NULL, &call), 0);
+        ck_assert_int_eq(call_new(RESULT_MAX, on_log, NULL, NULL, &call), 0);
 }
 
 static void teardown(void) {

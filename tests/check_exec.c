@@ -38,7 +38,7 @@ static char *read_text(const char *file) {
 /* Waits for the end and describes it. */
 static char *reap(Process *p) {
         struct pollfd ended = { .fd = p->pidfd, .events = POLLIN };
-        siginfo_t status;
+        ProcessEnd status;
         char text[128];
 
         ck_assert_int_eq(poll(&ended, 1, 20000), 1);
@@ -76,7 +76,7 @@ START_TEST(test_not_started) {
                 .output_fd = -EBADF,
         };
         Process p = PROCESS_NONE;
-        siginfo_t status;
+        ProcessEnd status;
 
         ck_assert_int_eq(process_start(&config, &p), -ENOENT);
         argv[0] = (char *) "/etc/passwd";
@@ -182,7 +182,7 @@ START_TEST(test_kill) {
         char *none[] = { NULL };
         Process p = start("sleep 1000", none);
         _cleanup_free_ char *text = NULL;
-        siginfo_t status;
+        ProcessEnd status;
 
         ck_assert_int_eq(process_reap(&p, &status), -EAGAIN);
         ck_assert_int_gt(p.pid, 0);

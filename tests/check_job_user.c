@@ -26,7 +26,7 @@ static char *run_as(const JobUser *user, const char *script) {
         Process p = PROCESS_NONE;
         char *text = calloc(1, 65536);
         size_t size = 0;
-        siginfo_t status;
+        ProcessEnd status;
         ssize_t n;
 
         ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
@@ -36,9 +36,9 @@ static char *run_as(const JobUser *user, const char *script) {
         while ((n = read(out[0], text + size, 65535 - size)) > 0)
                 size += (size_t) n;
         safe_close(out[0]);
-        ck_assert_int_eq(waitid(P_PID, (id_t) p.pid, &status, WEXITED | WNOWAIT), 0);
+        ck_assert_int_eq(waitid(P_PID, (id_t) p.pid, &status.status, WEXITED | WNOWAIT), 0);
         ck_assert_int_eq(process_reap(&p, &status), 0);
-        ck_assert_int_eq(status.si_status, 0);
+        ck_assert_int_eq(status.status.si_status, 0);
         return text;
 }
 
@@ -96,12 +96,12 @@ START_TEST(test_output) {
         };
         const char *lines[] = { "one", "two" }, *line;
         Process p = PROCESS_NONE;
-        siginfo_t status;
+        ProcessEnd status;
         size_t size;
 
         ck_assert_int_eq(output_new(&output, &config.output_fd), 0);
         ck_assert_int_eq(process_start(&config, &p), 0);
-        ck_assert_int_eq(waitid(P_PID, (id_t) p.pid, &status, WEXITED | WNOWAIT), 0);
+        ck_assert_int_eq(waitid(P_PID, (id_t) p.pid, &status.status, WEXITED | WNOWAIT), 0);
         ck_assert_int_eq(process_reap(&p, &status), 0);
         safe_close(config.output_fd);
         ck_assert_int_gt(output_read(output), 0);
@@ -111,7 +111,7 @@ START_TEST(test_output) {
                 ck_assert_mem_eq(line, lines[i], size);
         }
         ck_assert_int_eq(output_next(output, 1, &line, &size), OUTPUT_NOTHING);
-        ck_assert_int_eq(status.si_status, 0);
+        ck_assert_int_eq(status.status.si_status, 0);
 }
 END_TEST
 
@@ -152,13 +152,13 @@ START_TEST(test_kill) {
                 .user = user,
         };
         Process p = PROCESS_NONE;
-        siginfo_t status;
+        ProcessEnd status;
 
         ck_assert_int_eq(process_start(&config, &p), 0);
         process_kill(&p);
-        ck_assert_int_eq(waitid(P_PID, (id_t) p.pid, &status, WEXITED | WNOWAIT), 0);
+        ck_assert_int_eq(waitid(P_PID, (id_t) p.pid, &status.status, WEXITED | WNOWAIT), 0);
         ck_assert_int_eq(process_reap(&p, &status), 0);
-        ck_assert_int_eq(status.si_status, SIGKILL);
+        ck_assert_int_eq(status.status.si_status, SIGKILL);
 }
 END_TEST
 

@@ -106,7 +106,8 @@ START_TEST(test_task_files) {
         ck_assert_str_eq(directories[1], TASKDIR);
         ck_assert_str_eq(directories[2], "x");
         ck_assert_str_eq(directories[4], MODULEDIR);
-        ck_assert(module_path_is_task_file("/a.task") && !module_path_is_task_file(".task"));
+        ck_assert_int_eq(module_kind("/a.task"), MODULE_COMMAND);
+        ck_assert_int_lt(module_kind(".task"), 0);
 }
 END_TEST
 
@@ -121,6 +122,40 @@ START_TEST(test_names) {
         assert_found("./a/one.so", "", "%/a/one.so");
         assert_found("one", "a", "%/a/one.so");
         ck_assert_int_eq(chdir(before), 0);
+}
+END_TEST
+
+START_TEST(test_kinds) {
+        _cleanup_free_ char *found = NULL, *error = NULL, *link = path_in("b/linked.so");
+
+        ck_assert_int_eq(module_kind("a/b.so"), MODULE_NATIVE);
+        ck_assert_int_eq(module_kind("b.py"), MODULE_PYTHON);
+        ck_assert_int_eq(module_kind(".py"), _MODULE_KIND_INVALID);
+        ck_assert_int_eq(module_kind("b.pyc"), _MODULE_KIND_INVALID);
+
+        make("a", "one.so");
+        make("a", "two.py");
+        make("b", "one.py");
+        assert_found("one two", "%/a %/b", "%/a/one.so %/a/two.py");
+        assert_found("one", "%/b %/a", "%/b/one.py");
+        assert_found("one.py", "%/a %/b", "%/b/one.py");
+        assert_found("%/b/one.py", "", "%/b/one.py");
+
+        /* Which of the two is meant, nobody can know. */
+        make("a", "one.py");
+        ck_assert_int_eq(find("one", "%/a", &found, &error), -ENOTUNIQ);
+        ck_assert_contains(error, "a/one.so and ");
+        ck_assert_contains(error, "a/one.py;");
+        free(error);
+        assert_found("one.so", "%/a", "%/a/one.so");
+
+        make("a", "one.txt");
+        ck_assert_int_eq(find("%/a/one.txt", "", &found, &error), -EINVAL);
+        ck_assert_contains(error, ".so, .py or .task");
+
+        /* The name counts, not what a link leads to. */
+        ck_assert_int_eq(symlink("../a/one.txt", link), 0);
+        assert_found("linked", "%/b", "%/b/linked.so");
 }
 END_TEST
 
@@ -160,6 +195,7 @@ int main(void) {
         tcase_add_test(c, test_order);
         tcase_add_test(c, test_task_files);
         tcase_add_test(c, test_names);
+        tcase_add_test(c, test_kinds);
         tcase_add_test(c, test_not_found);
         tcase_add_test(c, test_none);
         suite_add_tcase(s, c);

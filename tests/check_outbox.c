@@ -56,7 +56,7 @@ static void setup(void) {
         memset(sent, 0, sizeof(sent));
         ck_assert_int_eq(job_table_new(&jobs), 0);
         ck_assert_int_eq(type_table_new(&types), 0);
-        ck_assert_int_eq(type_table_set(types, "add\t\n", 5), 1);
+        ck_assert_int_eq(type_table_set(types, RUNNER_NATIVE, "add\t\n", 5, NULL), 1);
         ck_assert_int_eq(outbox_new(jobs, "w", on_send, NULL, &outbox), 0);
 }
 
@@ -263,6 +263,24 @@ END_TEST
 
 /* controld says that it cannot take a message: the one that it cannot take is found, its task fails with the
  * reason, the others are not held up. */
+/* What the task wants to become of it goes along, also when it is told again. */
+START_TEST(test_details) {
+        Job *job = finish(1, WIRE_OUTCOME_FAILURE, "later");
+
+        job->has_retry_after = true;
+        job->retry_after_usec = 1500000;
+        ck_assert_int_eq(outbox_flush(outbox), 0);
+        ck_assert_str_eq(last, ID "|1|failure||later|1|2|{\"retry_after\":1.5}|");
+        outbox_reset(outbox);
+        ck_assert_int_eq(outbox_flush(outbox), 0);
+        ck_assert_str_eq(last, ID "|1|failure||later|1|2|{\"retry_after\":1.5}|");
+
+        finish(2, WIRE_OUTCOME_FAILURE, "never")->no_retry = true;
+        ck_assert_int_eq(outbox_flush(outbox), 0);
+        ck_assert_str_eq(last, ID "|2|failure||never|1|2|{\"no_retry\":true}|");
+}
+END_TEST
+
 START_TEST(test_refused) {
         finish(1, WIRE_OUTCOME_SUCCESS, "a");
         finish(2, WIRE_OUTCOME_SUCCESS, "b");
@@ -346,6 +364,7 @@ int main(void) {
         tcase_add_test(c, test_reset);
         tcase_add_test(c, test_drop);
         tcase_add_test(c, test_refused);
+        tcase_add_test(c, test_details);
         tcase_add_test(c, test_refused_for_now);
         tcase_add_test(c, test_no_answer);
         suite_add_tcase(s, c);

@@ -67,7 +67,9 @@ static void expect_hello(void) {
         ck_assert_uint_eq(m.version, RUNNER_VERSION);
         ck_assert_uint_eq(m.pid, (uint64_t) getpid());
         ck_assert_str_eq(m.payload,
-                         "hello\tSays hello.\necho\t\nprint\tPrints.\nfifo\tWaits.\ngetenv\t\n");
+                         "hello\tSays hello.\t\t" ODD_MODULE "\necho\t\t\t" ODD_MODULE
+                         "\nprint\tPrints.\t\t" ODD_MODULE "\nfifo\tWaits.\t\t" ODD_MODULE
+                         "\ngetenv\t\t\t" ODD_MODULE "\n");
 }
 
 static void expect_done(uint64_t seq, bool success, const char *payload, size_t size) {

@@ -5,6 +5,7 @@
 #include "type.h"
 
 static TypeTable *table;
+static TypeConflict conflict;
 
 static void setup(void) {
         ck_assert_int_eq(type_table_new(&table), 0);
@@ -15,7 +16,7 @@ static void teardown(void) {
 }
 
 static int set(const char *list) {
-        return type_table_set(table, list, strlen(list));
+        return type_table_set(table, RUNNER_NATIVE, list, strlen(list), &conflict);
 }
 
 /* The names that are offered, each with a space behind. */
@@ -81,6 +82,46 @@ START_TEST(test_long_options) {
 }
 END_TEST
 
+static int set_python(const char *list) {
+        return type_table_set(table, RUNNER_PYTHON, list, strlen(list), &conflict);
+}
+
+START_TEST(test_kinds) {
+        TypeList lists[_RUNNER_KIND_MAX] = {};
+        TaskType *add;
+
+        ck_assert_int_eq(set("add\tAdds.\t\t/m/c.so\nnoop\t\n"), 1);
+        ck_assert_int_eq(set_python("greet\t\t\t/m/p.py\n"), 1);
+        assert_names("add noop greet ");
+        add = type_table_find(table, "add", 3);
+        ck_assert_str_eq(type_file(add), "/m/c.so");
+        ck_assert_int_eq(type_kind(add), RUNNER_NATIVE);
+        ck_assert_int_eq(type_kind(type_table_find(table, "greet", 5)), RUNNER_PYTHON);
+
+        /* Two kinds with one name: nothing changes. */
+        ck_assert_int_eq(set_python("other\t\nadd\tX\t\t/m/p.py\n"), -EEXIST);
+        ck_assert_str_eq(conflict.name, "add");
+        ck_assert_str_eq(conflict.file, "/m/c.so");
+        ck_assert_str_eq(conflict.other_file, "/m/p.py");
+        assert_names("add noop greet ");
+        ck_assert_str_eq(type_description(add), "Adds.");
+
+        /* All at once, a name may move. */
+        lists[RUNNER_NATIVE] = (TypeList){ "noop\t\n", 6 };
+        lists[RUNNER_PYTHON] = (TypeList){ "add\t\n", 5 };
+        ck_assert_int_eq(type_table_set_all(table, lists, &conflict), 1);
+        assert_names("add noop ");
+        ck_assert_int_eq(type_kind(add), RUNNER_PYTHON);
+        ck_assert_int_eq(type_table_set_all(table, lists, &conflict), 0);
+        lists[RUNNER_PYTHON] = (TypeList){};
+        ck_assert_int_eq(type_table_set_all(table, lists, &conflict), 1);
+        assert_names("noop ");
+        lists[RUNNER_PYTHON] = (TypeList){ "noop\t\n", 6 };
+        ck_assert_int_eq(type_table_set_all(table, lists, &conflict), -EEXIST);
+        assert_names("noop ");
+}
+END_TEST
+
 /* A type that is gone stays known: tasks refer to it, and it may come back. */
 START_TEST(test_gone_and_back) {
         TaskType *add;
@@ -110,7 +151,7 @@ START_TEST(test_malformed) {
                 ck_assert_int_eq(set(bad[i]), -EBADMSG);
                 assert_names("add ");
         }
-        ck_assert_int_eq(type_table_set(table, "a\tx\0y\n", 6), -EBADMSG);
+        ck_assert_int_eq(type_table_set(table, RUNNER_NATIVE, "a\tx\0y\n", 6, &conflict), -EBADMSG);
         long_description = malloc(2000);
         memset(long_description, 'x', 1999);
         memcpy(long_description, "a\t", 2);
@@ -167,6 +208,7 @@ int main(void) {
         tcase_add_test(c, test_set);
         tcase_add_test(c, test_options);
         tcase_add_test(c, test_long_options);
+        tcase_add_test(c, test_kinds);
         tcase_add_test(c, test_gone_and_back);
         tcase_add_test(c, test_malformed);
         tcase_add_test(c, test_expected);

@@ -62,14 +62,17 @@ static void check_same(const RunnerMessage *a, const RunnerMessage *b) {
 
 static void check_types(const RunnerMessage *m) {
         TypeTable *types;
+        TypeConflict conflict;
         size_t n = 0;
 
         MUST(type_table_new(&types) == 0);
-        if (type_table_set(types, m->payload, m->payload_size) >= 0)
+        if (type_table_set(types, RUNNER_NATIVE, m->payload, m->payload_size, &conflict) >= 0)
                 for (const TaskType *t = type_table_next(types, NULL); t;
                      t = type_table_next(types, t)) {
                         MUST(type_table_find(types, type_name(t), strlen(type_name(t))) == t);
-                        MUST(!strpbrk(type_description(t), "\n"));
+                        MUST(!strpbrk(type_description(t), "\t\n"));
+                        MUST(!strpbrk(type_options(t), "\t\n"));
+                        MUST(!strpbrk(type_file(t), "\t\n"));
                         n++;
                 }
         MUST(n == type_table_count(types));

@@ -67,7 +67,7 @@ static bool is_task(const RunnerMessage *m, const char *name) {
 }
 
 static void run(const RunnerMessage *m) {
-        if (is_task(m, "wait")) {
+        if (is_task(m, "wait") || is_task(m, "other.wait")) {
                 log_line(m->seq, "waiting");
                 wait_for_ever();
         } else if (is_task(m, "segv"))
@@ -81,6 +81,12 @@ static void run(const RunnerMessage *m) {
         else if (is_task(m, "log")) {
                 log_line(m->seq, "a line");
                 log_line(m->seq + 1, "stray");
+                done(m->seq, true, "", 0);
+        } else if (is_task(m, "progress")) {
+                (void) runner_packet_progress(&packet, m->seq + 1, 9900, "stray", 5);
+                send_packet();
+                (void) runner_packet_progress(&packet, m->seq, 4250, "half", 4);
+                send_packet();
                 done(m->seq, true, "", 0);
         } else if (is_task(m, "chatter")) {
                 for (int i = 0; i < ODD_RUNNER_CHATTER; i++)
@@ -114,6 +120,7 @@ static void misbehave(const char *mode, const RunnerMessage *m) {
 
 int odd_runner(const char *mode) {
         static const struct rlimit no_core = {};
+        const char *types = streq(mode, "other") ? ODD_RUNNER_OTHER_TYPES : ODD_RUNNER_TYPES;
         RunnerInbox *inbox;
         RunnerMessage m;
 
@@ -130,7 +137,7 @@ int odd_runner(const char *mode) {
                 wait_for_ever();
         if (streq(mode, "version"))
                 send_text("HELLO 99 1\n");
-        (void) runner_packet_hello(&packet, ODD_RUNNER_TYPES, strlen(ODD_RUNNER_TYPES));
+        (void) runner_packet_hello(&packet, types, strlen(types));
         send_packet();
         if (streq(mode, "hello-twice"))
                 send_packet();
@@ -140,7 +147,7 @@ int odd_runner(const char *mode) {
         while (runner_inbox_receive(inbox, RUNNER_FD, 0) > 0) {
                 if (runner_inbox_get(inbox, 0, SIZE_MAX, &m) < 0)
                         return EXIT_FAILURE;
-                if (streq(mode, "good"))
+                if (streq(mode, "good") || streq(mode, "other"))
                         run(&m);
                 else
                         misbehave(mode, &m);

@@ -16,6 +16,9 @@
 #define ODD_RUNNER_CHATTER 1500
 #define ODD_RUNNER_FLOOD   "flood" /* such a line */
 
+/* In the mode "other" it runs the same tasks, with these names; "progress" says how far it is. */
+#define ODD_RUNNER_OTHER_TYPES "other.ok\t\t\t/m/other.py\nother.wait\t\nprogress\t\n"
+
 /* Returns what main() returns. */
 int odd_runner(const char *mode);
 

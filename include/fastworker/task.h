@@ -48,6 +48,7 @@ struct fastworker_call_ops {
         int (*set_result)(fastworker_call *call, const char *json, size_t size);
         int (*set_error)(fastworker_call *call, const char *text);
         void (*log)(fastworker_call *call, int priority, const char *format, va_list ap);
+        void (*progress)(fastworker_call *call, double percent, const char *text);
 };
 
 struct fastworker_call {
@@ -103,6 +104,12 @@ static inline void fastworker_log(fastworker_call *call, int priority, const cha
         va_start(ap, format);
         call->ops->log(call, priority, format, ap);
         va_end(ap);
+}
+
+/* Tells how far the task is, 0 to 100, with a short text for people or NULL; what `fastworker status` shows. May be
+ * called as often as wanted. */
+static inline void fastworker_progress(fastworker_call *call, double percent, const char *text) {
+        call->ops->progress(call, percent, text);
 }
 
 typedef struct fastworker_task_definition {

@@ -7,27 +7,42 @@
 #include "cli.h"
 #include "json-util.h"
 #include "list-modules.h"
+#include "module-path.h"
+#include "parse-util.h"
 #include "program.h"
 
-/* fastworker-runner --list [--module-path=DIRS] --task-modules=A,B */
-static int make_command(const char *module_path, const Words *modules, char *ret[static 5]) {
-        size_t size;
-        FILE *f;
-        int r;
+/* As of Python= of subworkers. */
+#define PYTHON_DEFAULT "/usr/bin/python3"
 
-        r = program_find("fastworker-runner", PRIVATE_LIBEXECDIR, &ret[0]);
+/* A runner told to list what the files for it have:
+ * fastworker-runner --list --module-path=... FILE..., or PYTHON fastworker-runner-python --list FILE... */
+static int make_command(RunnerKind kind, char *const *files, char *const *path, char ***ret) {
+        _cleanup_free_ char *runner = NULL, *directories = NULL, *option = NULL;
+        _cleanup_strv_ char **command = NULL;
+        int r = 0;
+
+        if (program_find(runner_program(kind), PRIVATE_LIBEXECDIR, &runner) < 0)
+                return complain(CLI_TROUBLE, "cannot find %s: %s", runner_program(kind),
+                                strerror(errno));
+        directories = strv_join(path, ":");
+        if (!directories || asprintf(&option, "--module-path=%s", directories) < 0) {
+                option = NULL;
+                return complain_oom();
+        }
+        if (kind == RUNNER_PYTHON)
+                r = strv_extend(&command, getenv("FASTWORKER_PYTHON") ?: PYTHON_DEFAULT);
+        if (r >= 0)
+                r = strv_extend(&command, runner);
+        if (r >= 0)
+                r = strv_extend(&command, "--list");
+        if (r >= 0 && kind == RUNNER_NATIVE)
+                r = strv_extend(&command, option);
+        STRV_FOREACH(file, (char **) files)
+                if (module_runner(module_kind(*file)) == kind && r >= 0)
+                        r = strv_extend(&command, *file);
         if (r < 0)
-                return complain(CLI_TROUBLE, "cannot find fastworker-runner: %s", strerror(-r));
-        ret[1] = strdup("--list");
-        f = open_memstream(&ret[2], &size);
-        if (!ret[1] || !f)
                 return complain_oom();
-        fputs("--task-modules=", f);
-        for (size_t i = 0; i < modules->n; i++)
-                fprintf(f, "%s%s", i > 0 ? "," : "", modules->words[i]);
-        if (fclose(f) != 0 ||
-            (module_path && asprintf(&ret[3], "--module-path=%s", module_path) < 0))
-                return complain_oom();
+        *ret = TAKE_PTR(command);
         return 0;
 }
 
@@ -113,36 +128,64 @@ static int wait_for_runner(pid_t pid) {
         return WEXITSTATUS(status) == 0 ? CLI_SUCCESS : CLI_TROUBLE;
 }
 
-static int show_modules(char *const command[]) {
-        static const Column columns[] = { { "NAME", COLUMN_TEXT }, { "DESCRIPTION", COLUMN_CUT } };
-        _cleanup_(table_freep) Table *t = table_new(columns, ELEMENTSOF(columns));
-        _cleanup_json_ struct json_object *answer = json_object_new_object();
-        struct json_object *types = json_object_new_array();
+/* Adds what the files of one kind have. */
+static int read_kind(RunnerKind kind, char *const *files, char *const *path, Table *t,
+                     struct json_object *types) {
+        _cleanup_strv_ char **command = NULL;
         FILE *output = NULL;
         pid_t pid = 0;
         int r, status;
 
-        if (!t || !answer || json_add(answer, "types", types) < 0)
-                return complain_oom();
+        r = make_command(kind, files, path, &command);
+        if (r != 0)
+                return r;
         r = spawn_reader(command, &pid, &output);
         if (r < 0)
                 return complain(CLI_TROUBLE, "cannot start %s: %s", command[0], strerror(-r));
         r = read_lines(output, t, types);
         fclose(output);
         status = wait_for_runner(pid);
-        if (r != 0 || status != CLI_SUCCESS)
-                return r != 0 ? r : status;
+        return r != 0 ? r : status;
+}
+
+static int show_modules(char *const *files, char *const *path) {
+        static const Column columns[] = { { "NAME", COLUMN_TEXT }, { "DESCRIPTION", COLUMN_CUT } };
+        _cleanup_(table_freep) Table *t = table_new(columns, ELEMENTSOF(columns));
+        _cleanup_json_ struct json_object *answer = json_object_new_object();
+        struct json_object *types = json_object_new_array();
+
+        if (!t || !answer || json_add(answer, "types", types) < 0)
+                return complain_oom();
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX; kind++) {
+                bool any = false;
+                int r = 0;
+
+                STRV_FOREACH(file, (char **) files)
+                        any = any || module_runner(module_kind(*file)) == kind;
+                if (any)
+                        r = read_kind(kind, files, path, t, types);
+                if (r != 0)
+                        return r;
+        }
         return arg_json == JSON_OFF ? table_show(TAKE_PTR(t)) : print_json(answer);
 }
 
 int list_modules(const char *module_path, const Words *modules) {
-        char *command[5] = {};
-        int r;
+        _cleanup_strv_ char **names = NULL, **path = NULL, **files = NULL;
+        const char *environment = getenv("FASTWORKER_MODULE_PATH");
+        _cleanup_free_ char *error = NULL;
+        int r = 0;
 
-        r = make_command(module_path, modules, command);
-        if (r == 0)
-                r = show_modules(command);
-        for (size_t i = 0; i < ELEMENTSOF(command); i++)
-                free(command[i]);
-        return r;
+        if (module_path)
+                r = strv_split_extend(&path, module_path, ":");
+        else if (environment)
+                r = strv_split_extend(&path, environment, ":, ");
+        for (size_t i = 0; i < modules->n && r >= 0; i++)
+                r = strv_split_extend(&names, modules->words[i], ", ");
+        if (r < 0)
+                return complain_oom();
+        r = module_path_find(names, path, &files, &error);
+        if (r < 0)
+                return error ? complain(CLI_TROUBLE, "%s", error) : complain_oom();
+        return show_modules(files, path);
 }

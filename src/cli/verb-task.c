@@ -75,7 +75,7 @@ static int check_command(const TaskFile *t, char ***problems) {
 
 /* A word that is no file's name is that of a task. */
 static bool is_name(const char *word) {
-        return !strchr(word, '/') && !module_path_is_task_file(word);
+        return !strchr(word, '/') && module_kind(word) != MODULE_COMMAND;
 }
 
 static int explain_missing(const char *word, char ***problems) {

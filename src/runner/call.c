@@ -4,6 +4,7 @@
 
 #include "call.h"
 #include "command.h"
+#include "progress-text.h"
 #include "time-util.h"
 
 /* A result buffer that grew larger than this is not kept for the next call. */
@@ -13,6 +14,7 @@ struct Call {
         struct fastworker_call public; /* first: a fastworker_call * is a Call * */
         size_t result_max;
         CallLog log;
+        CallProgress progress;
         void *userdata;
 
         uint64_t seq;
@@ -121,6 +123,17 @@ static void op_log(fastworker_call *call, int priority, const char *format, va_l
         c->log(c->seq, priority & 7, text, cut_text(text, RUNNER_TEXT_MAX), c->userdata);
 }
 
+/* NaN is no progress. */
+static void op_progress(fastworker_call *call, double percent, const char *text) {
+        Call *c = (Call *) call;
+        double hundredths = percent > 0 ? MIN(percent, 100.0) * 100 + 0.5 : 0;
+
+        if (!text)
+                text = "";
+        c->progress(c->seq, (unsigned) hundredths, text, cut_text(text, PROGRESS_TEXT_MAX),
+                    c->userdata);
+}
+
 static const struct fastworker_call_ops ops = {
         .abi = FASTWORKER_TASK_ABI,
         .task_id = op_task_id,
@@ -130,6 +143,7 @@ static const struct fastworker_call_ops ops = {
         .set_result = op_set_result,
         .set_error = op_set_error,
         .log = op_log,
+        .progress = op_progress,
 };
 
 static void begin(Call *c, const RunnerMessage *m) {
@@ -194,12 +208,13 @@ void call_run_command(Call *c, const TaskFile *command, const RunnerMessage *m, 
         int r;
 
         begin(c, m);
-        *ret = (CallResult){ .started_usec = now_usec(CLOCK_REALTIME) };
+        *ret = (CallResult){ .started_usec = now_usec(CLOCK_REALTIME),
+                             .retry.after_usec = USEC_INFINITY };
         r = command_run(command, &c->public, m, c->result_max, &ret->retry);
         finish(c, r, ret);
 }
 
-int call_new(size_t result_max, CallLog log, void *userdata, Call **ret) {
+int call_new(size_t result_max, CallLog log, CallProgress progress, void *userdata, Call **ret) {
         Call *c = calloc(1, sizeof(*c));
 
         if (!c)
@@ -207,6 +222,7 @@ int call_new(size_t result_max, CallLog log, void *userdata, Call **ret) {
         c->public.ops = &ops;
         c->result_max = result_max;
         c->log = log;
+        c->progress = progress;
         c->userdata = userdata;
         *ret = c;
         return 0;

@@ -14,6 +14,10 @@ typedef struct Call Call;
 /* Where messages of tasks go. */
 typedef void (*CallLog)(uint64_t seq, int priority, const char *text, size_t size, void *userdata);
 
+/* How far they are, in hundredths of a percent. */
+typedef void (*CallProgress)(uint64_t seq, unsigned percent, const char *text, size_t size,
+                             void *userdata);
+
 typedef struct CallResult {
         bool success;
         uint64_t started_usec, completed_usec; /* CLOCK_REALTIME */
@@ -23,7 +27,7 @@ typedef struct CallResult {
 } CallResult;
 
 /* Results of more than `result_max` bytes are refused. */
-int call_new(size_t result_max, CallLog log, void *userdata, Call **ret);
+int call_new(size_t result_max, CallLog log, CallProgress progress, void *userdata, Call **ret);
 Call *call_free(Call *c);
 DEFINE_CLEANUP_FUNC(Call *, call_free);
 

@@ -26,7 +26,7 @@ static char **arg_task_modules, **arg_module_path;
 
 static void help(void) {
         printf("fastworker-runner [--max-result-bytes=N] [--module-path=DIRECTORY:...] FILE.so|FILE.task...\n"
-               "fastworker-runner --list --task-modules=NAME,... [--module-path=DIRECTORY:...]\n\n"
+               "fastworker-runner --list [--task-modules=NAME,...] [--module-path=DIRECTORY:...] [FILE...]\n\n"
                "Runs tasks for fastworker-subworkerd, which starts it with a socket as descriptor %d; or lists\n"
                "the tasks of modules, looked up by name along the path (default: FASTWORKER_MODULE_PATH). Task files\n"
                "have their drop-ins along the path as well.\n",
@@ -154,12 +154,15 @@ static int load(Modules *modules, char **files) {
         return 0;
 }
 
-static int list(void) {
+static int list(char **files) {
         const char *path = getenv("FASTWORKER_MODULE_PATH");
         int r = 0;
 
         if (!arg_module_path && path)
                 r = add_words(&arg_module_path, path, ":, ");
+        STRV_FOREACH(file, files)
+                if (r >= 0)
+                        r = strv_extend(&arg_task_modules, *file);
         return r < 0 ? r : list_tasks(arg_task_modules, arg_module_path);
 }
 
@@ -184,7 +187,7 @@ int main(int argc, char *argv[]) {
 
         r = parse_argv(argc, argv);
         if (r > 0)
-                r = arg_list ? list() : run(argv + optind);
+                r = arg_list ? list(argv + optind) : run(argv + optind);
         strv_free(arg_task_modules);
         strv_free(arg_module_path);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

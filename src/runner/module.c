@@ -187,7 +187,7 @@ static int load_task_file(Modules *m, const char *file, char **ret_error) {
 
 int modules_load(Modules *m, const char *file, char **ret_error) {
         *ret_error = NULL;
-        return module_path_is_task_file(file) ? load_task_file(m, file, ret_error)
+        return module_kind(file) == MODULE_COMMAND ? load_task_file(m, file, ret_error)
                                               : load_object(m, file, ret_error);
 }
 
@@ -231,7 +231,7 @@ static void print_description(FILE *f, const char *text) {
                 putc((unsigned char) text[i] < ' ' ? ' ' : text[i], f);
 }
 
-int modules_list(const Modules *m, char **ret, size_t *ret_size) {
+static int list(const Modules *m, bool with_files, char **ret, size_t *ret_size) {
         _cleanup_free_ char *text = NULL;
         size_t size = 0;
         FILE *f;
@@ -242,8 +242,10 @@ int modules_list(const Modules *m, char **ret, size_t *ret_size) {
         for (const Task *t = m->tasks; t; t = t->hh.next) {
                 fprintf(f, "%s\t", t->name);
                 print_description(f, t->description);
-                if (!isempty(t->options))
-                        fprintf(f, "\t%s", t->options);
+                if (!isempty(t->options) || with_files)
+                        fprintf(f, "\t%s", t->options ?: "");
+                if (with_files)
+                        fprintf(f, "\t%s", t->file);
                 putc('\n', f);
         }
         if (fclose(f) != 0)
@@ -252,6 +254,14 @@ int modules_list(const Modules *m, char **ret, size_t *ret_size) {
         *ret = TAKE_PTR(text);
         *ret_size = size;
         return 0;
+}
+
+int modules_list(const Modules *m, char **ret, size_t *ret_size) {
+        return list(m, false, ret, ret_size);
+}
+
+int modules_list_with_files(const Modules *m, char **ret, size_t *ret_size) {
+        return list(m, true, ret, ret_size);
 }
 
 int modules_set_directories(Modules *m, char *const *directories) {

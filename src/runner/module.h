@@ -32,3 +32,5 @@ size_t modules_count(const Modules *m);
 /* The tasks in the order of their definition as the runner protocol lists them, "name TAB description [TAB options]"
  * a line; a fresh string. */
 int modules_list(const Modules *m, char **ret, size_t *ret_size);
+/* The same with two more columns: options (none), and the file that the task is in. */
+int modules_list_with_files(const Modules *m, char **ret, size_t *ret_size);

@@ -39,6 +39,15 @@ static void on_log(uint64_t seq, int priority, const char *text, size_t size, vo
                 (void) send_packet(s->fd, &p);
 }
 
+static void on_progress(uint64_t seq, unsigned percent, const char *text, size_t size,
+                        void *userdata) {
+        Server *s = userdata;
+        RunnerPacket p = { .fd = -EBADF };
+
+        if (runner_packet_progress(&p, seq, percent, text, size) >= 0)
+                (void) send_packet(s->fd, &p);
+}
+
 /* If something of what the task wrote was not read yet, says where it ends, as what the next one writes lies behind
  * it. What was read was taken for this task's. */
 static bool mark_output(const Server *s, uint64_t seq) {
@@ -113,7 +122,7 @@ static int hello(Server *s) {
         size_t size;
         int r;
 
-        r = modules_list(s->modules, &types, &size);
+        r = modules_list_with_files(s->modules, &types, &size);
         if (r < 0)
                 return r;
         r = runner_packet_hello(&s->packet, types, size);
@@ -149,7 +158,7 @@ int serve(int fd, Modules *modules, size_t result_max) {
         r = runner_inbox_new(1, &s.inbox);
         if (r < 0)
                 return r;
-        r = call_new(result_max, on_log, &s, &s.call);
+        r = call_new(result_max, on_log, on_progress, &s, &s.call);
         if (r < 0)
                 return r;
         r = hello(&s);

@@ -103,6 +103,10 @@ static int set_trimmed(const ConfItem *item, const char *text, bool append, void
         case CONF_UINT:
                 return parse_uint(text, item->min, upper_limit(item), p);
         case CONF_BYTES:
+                if (upper_limit(item) == UINT64_MAX && streq(text, "infinity")) {
+                        *(uint64_t *) p = UINT64_MAX;
+                        return 0;
+                }
                 return parse_bytes(text, item->min, upper_limit(item), p);
         case CONF_USEC:
                 return parse_usec(text, item->min, upper_limit(item), p);
@@ -192,6 +196,8 @@ static char *bytes_to_text(uint64_t n) {
         char *text = NULL;
         size_t i = 0;
 
+        if (n == UINT64_MAX)
+                return strdup("infinity");
         for (; n > 0 && n % 1024 == 0 && i < strlen(suffixes); i++)
                 n /= 1024;
         if (i == 0)

@@ -16,7 +16,7 @@ typedef enum ConfType {
         CONF_STRING,  /* char *, owned by the settings */
         CONF_BOOL,    /* bool */
         CONF_UINT,    /* uint64_t, min to max */
-        CONF_BYTES,   /* uint64_t, min to max, with suffix */
+        CONF_BYTES,   /* uint64_t, min to max, with suffix; UINT64_MAX as maximum allows "infinity" */
         CONF_USEC,    /* uint64_t microseconds, min to max (in microseconds) */
         CONF_LIST,    /* char **, comma or space separated; given twice in one place: appended */
         CONF_ADDRESS, /* char *, checked with address_parse() */

@@ -6,16 +6,21 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "exec.h"
+#include "limits.h"
 #include "parse-util.h"
 #include "runner-wire.h"
+#include "time-util.h"
 
 #define DISCARD_WAIT_MSEC \
         1000 /* a process in an uninterruptible sleep may take longer; it is left to init */
 #define START_WAIT_MSEC 10000 /* well below WatchdogSec= */
 #define CHILD_REPORT_FD (RUNNER_FD + 1)
+#define END_PASSES_MAX  64U /* for what a task has left behind */
 
 /* --- the environment ------------------------------------------------------------------------------ */
 
@@ -113,14 +118,23 @@ static int set_descriptors(const ProcessConfig *c, int *report_fd) {
 }
 
 /* Returns only on failure; the parent is told over the report descriptor. */
-static int become_runner(const ProcessConfig *c, int *report_fd) {
+static int become_runner(const ProcessConfig *c, const CgroupLeaf *group, int *report_fd) {
         int r;
 
         if (setpgid(0, 0) < 0)
                 return -errno;
-        r = set_descriptors(c, report_fd);
+        r = group ? cgroup_leaf_enter(group) : 0;
+        if (r >= 0)
+                r = process_tree_adopt();
+        if (r >= 0)
+                r = set_descriptors(c, report_fd);
         if (r < 0)
                 return r;
+        if (!group || !cgroup_has_memory(c->cgroup)) {
+                r = limits_memory_fallback(c->memory_max);
+                if (r < 0)
+                        return r;
+        }
         r = c->user ? job_user_become(c->user) : job_user_drop_ambient();
         if (r < 0)
                 return r;
@@ -130,8 +144,9 @@ static int become_runner(const ProcessConfig *c, int *report_fd) {
 }
 
 /* Not inlined: that variables survive fork() and what runs after it is then plain to the compiler. */
-static _Noreturn __attribute__((noinline)) void child(const ProcessConfig *c, int report_fd) {
-        int r = become_runner(c, &report_fd);
+static _Noreturn __attribute__((noinline)) void child(const ProcessConfig *c,
+                                                      const CgroupLeaf *group, int report_fd) {
+        int r = become_runner(c, group, &report_fd);
 
         (void) !write(report_fd, &r, sizeof(r));
         _exit(EXIT_FAILURE);
@@ -155,7 +170,7 @@ static int read_report(int fd, int wait_msec) {
         return n == sizeof(r) && r < 0 ? r : -EIO;
 }
 
-static int spawn(const ProcessConfig *c, pid_t *ret) {
+static int spawn(const ProcessConfig *c, const CgroupLeaf *group, pid_t *ret) {
         _cleanup_close_ int report = -EBADF, report_child = -EBADF;
         sigset_t all, before;
         int fds[2], r;
@@ -172,7 +187,7 @@ static int spawn(const ProcessConfig *c, pid_t *ret) {
         pid = fork();
         r = pid < 0 ? -errno : 0;
         if (pid == 0)
-                child(c, report_child);
+                child(c, group, report_child);
         if (pid > 0) {
                 report_child = safe_close(report_child);
                 r = read_report(report, c->wait_msec);
@@ -189,50 +204,141 @@ static int spawn(const ProcessConfig *c, pid_t *ret) {
         return 0;
 }
 
+static void forget(Process *p) {
+        safe_close(p->pidfd);
+        cgroup_leaf_free(p->group);
+        pid_list_done(&p->kept);
+        *p = PROCESS_NONE;
+}
+
 int process_start(const ProcessConfig *config, Process *ret) {
         Process p = PROCESS_NONE;
-        int r;
+        int r = 0;
 
-        r = spawn(config, &p.pid);
-        if (r < 0)
+        if (config->cgroup)
+                r = cgroup_leaf_new(config->cgroup, config->memory_max, &p.group);
+        if (r >= 0)
+                r = spawn(config, p.group, &p.pid);
+        if (r < 0) {
+                cgroup_leaf_free(p.group);
                 return r;
+        }
 
+        p.memory_max = config->memory_max;
         p.pidfd = pidfd_open(p.pid, 0); /* close-on-exec by itself */
         if (p.pidfd < 0) {
                 r = -errno;
                 process_kill(&p);
                 (void) waitpid(p.pid, NULL, 0);
+                forget(&p);
                 return r;
         }
         *ret = p;
         return 0;
 }
 
+/* The group knows all that is in it; but that it kills the kernel may not be able to, before 5.14. */
 void process_kill(const Process *p) {
         if (p->pid <= 0)
                 return;
+        if (!p->group || cgroup_leaf_kill(p->group) < 0)
+                process_tree_kill(p->pid);
         (void) kill(-p->pid, SIGKILL);
         (void) kill(p->pid, SIGKILL); /* it may have left its group */
 }
 
-int process_reap(Process *p, siginfo_t *ret_status) {
-        siginfo_t status = {};
+/* All but itself. */
+static int list_children(const Process *p, PidList *l) {
+        size_t n = 0;
+        int r;
+
+        if (!p->group)
+                return process_tree_children(p->pid, l);
+        r = cgroup_leaf_pids(p->group, l);
+        for (size_t i = 0; i < l->n; i++)
+                if (l->pids[i] != p->pid)
+                        l->pids[n++] = l->pids[i];
+        l->n = n;
+        return r;
+}
+
+void process_keep_children(Process *p) {
+        if (p->pid <= 0)
+                return;
+        p->kept.n = 0;
+        if (list_children(p, &p->kept) < 0)
+                pid_list_done(&p->kept);
+}
+
+static size_t kill_children(const Process *p, const PidList *children) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < children->n; i++)
+                if (!pid_list_has(&p->kept, children->pids[i]))
+                        n += kill(children->pids[i], SIGKILL) >= 0;
+        return n;
+}
+
+void process_end_children(const Process *p) {
+        for (unsigned pass = 0; pass < END_PASSES_MAX; pass++) {
+                PidList children = {};
+                size_t n = 0;
+                int r;
+
+                if (p->pid <= 0)
+                        return;
+                r = list_children(p, &children);
+                for (size_t i = 0; i < children.n; i++)
+                        n += !pid_list_has(&p->kept, children.pids[i]);
+                /* In a group, nothing else can have got the numbers: a runner that collected them would have to do it
+                 * between two system calls of ours. */
+                if (n > 0)
+                        n = p->group ? kill_children(p, &children)
+                                     : process_tree_kill_below(p->pid, &p->kept);
+                pid_list_done(&children);
+                if (r < 0 || n == 0 || !p->group)
+                        return;
+        }
+        /* They multiply faster than we kill. */
+        process_kill(p);
+}
+
+/* waitid() as the kernel has it, with what was used. */
+static int collect(pid_t pid, siginfo_t *ret, struct rusage *ret_usage) {
+        return syscall(SYS_waitid, P_PID, pid, ret, WEXITED, ret_usage) < 0 ? -errno : 0;
+}
+
+static uint64_t timeval_usec(const struct timeval *t) {
+        return (uint64_t) t->tv_sec * USEC_PER_SEC + (uint64_t) t->tv_usec;
+}
+
+int process_reap(Process *p, ProcessEnd *ret) {
+        ProcessEnd end = { .memory_max = p->memory_max };
+        struct rusage usage = {};
         int r = 0;
 
         if (p->pid <= 0)
                 return -ESRCH;
-        if (waitid(P_PID, (id_t) p->pid, &status, WEXITED | WNOHANG | WNOWAIT) < 0)
+        if (waitid(P_PID, (id_t) p->pid, &end.status, WEXITED | WNOHANG | WNOWAIT) < 0)
                 r = -errno;
-        else if (status.si_pid == 0)
+        else if (end.status.si_pid == 0)
                 return -EAGAIN;
         else {
                 (void) kill(-p->pid, SIGKILL);
-                (void) waitid(P_PID, (id_t) p->pid, &status, WEXITED);
-                *ret_status = status;
+                if (p->group) {
+                        (void) cgroup_leaf_kill(p->group);
+                        end.oom = cgroup_leaf_oom(p->group);
+                        usage_read(p->pid, p->group, &end.usage);
+                }
+                r = collect(p->pid, &end.status, &usage);
+                if (end.usage.cpu_usec == 0)
+                        end.usage.cpu_usec =
+                                timeval_usec(&usage.ru_utime) + timeval_usec(&usage.ru_stime);
+                if (end.usage.memory_bytes == 0)
+                        end.usage.memory_bytes = (uint64_t) usage.ru_maxrss * 1024;
+                *ret = end;
         }
-
-        safe_close(p->pidfd);
-        *p = PROCESS_NONE;
+        forget(p);
         return r;
 }
 
@@ -244,13 +350,25 @@ void process_discard(Process *p) {
         process_kill(p);
         (void) poll(&ended, 1, DISCARD_WAIT_MSEC);
         (void) waitpid(p->pid, NULL, WNOHANG);
-        safe_close(p->pidfd);
-        *p = PROCESS_NONE;
+        forget(p);
 }
 
-void process_describe(const siginfo_t *status, char *ret, size_t size) {
+void process_describe(const ProcessEnd *end, char *ret, size_t size) {
+        const siginfo_t *status = &end->status;
         const char *name, *description;
+        char limit[32];
 
+        if (end->oom == CGROUP_OOM_LIMIT && end->memory_max > 0) {
+                limits_format_bytes(end->memory_max, limit, sizeof(limit));
+                (void) snprintf(ret, size, "killed by the memory limit of %s (TaskMemoryMax=)",
+                                limit);
+                return;
+        }
+        if (end->oom != CGROUP_OOM_NONE) {
+                (void) snprintf(ret, size,
+                                "killed because the machine or the service ran out of memory");
+                return;
+        }
         if (status->si_code == CLD_EXITED) {
                 (void) snprintf(ret, size, "runner exited with status %d", status->si_status);
                 return;

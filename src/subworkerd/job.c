@@ -21,6 +21,12 @@ struct JobTable {
 /* The key is hashed as bytes. */
 _Static_assert(sizeof(JobKey) == sizeof(TaskId) + sizeof(uint64_t), "JobKey has padding");
 
+static const char *const job_reason_table[_JOB_REASON_MAX] = {
+        [JOB_REASON_NONE] = "",     [JOB_REASON_TIMEOUT] = "timeout", [JOB_REASON_OOM] = "oom",
+        [JOB_REASON_EXIT] = "exit", [JOB_REASON_SIGNAL] = "signal",
+};
+DEFINE_STRING_TABLE(job_reason, JobReason);
+
 static void set_text(JobRecord *record, char *text, size_t size) {
         if (record->job.text != record->small_text)
                 free(record->job.text);
@@ -40,6 +46,8 @@ static JobRecord *job_free(JobRecord *record) {
                 return NULL;
         set_text(record, NULL, 0);
         drop_arguments(record);
+        free(record->job.traceparent);
+        free(record->job.details);
         free(record);
         return NULL;
 }
@@ -54,6 +62,8 @@ static JobRecord *job_new(const JobKey *key, TaskType *type, const void *argumen
         record->hh.tbl = NULL;
         record->job =
                 (Job){ .state = JOB_WAITING, .key = *key, .type = type, .arguments_size = size };
+        if (type)
+                record->job.limits = *type_limits(type);
         record->job.arguments = small ? record->small_arguments : malloc(size);
         if (!record->job.arguments) {
                 free(record);
@@ -104,6 +114,19 @@ void job_table_remove(JobTable *t, Job *job) {
 
         HASH_DEL(t->records, record);
         job_free(record);
+}
+
+int job_set_options(Job *job, const char *options, size_t size) {
+        int r;
+
+        if (size <= strlen("{}"))
+                return 0;
+        r = task_limits_parse(options, size, &job->limits);
+        if (r == -EBADMSG)
+                return 0;
+        if (r >= 0)
+                r = task_limits_traceparent(options, size, &job->traceparent);
+        return MIN(r, 0);
 }
 
 void job_finish(Job *job, WireOutcome outcome, const char *text, size_t size, uint64_t started_usec,

@@ -5,9 +5,24 @@
 
 #include <sys/queue.h>
 
+#include "limits.h"
+#include "string-table.h"
 #include "task-id.h"
 #include "type.h"
 #include "wire.h"
+
+/* Why an attempt has not succeeded, as far as we know. */
+typedef enum JobReason {
+        JOB_REASON_NONE,
+        JOB_REASON_TIMEOUT,
+        JOB_REASON_OOM,
+        JOB_REASON_EXIT,   /* its runner ended by itself */
+        JOB_REASON_SIGNAL, /* its runner was killed */
+        _JOB_REASON_MAX,
+        _JOB_REASON_INVALID = -EINVAL,
+} JobReason;
+
+DECLARE_STRING_TABLE(job_reason, JobReason);
 
 typedef enum JobState {
         JOB_WAITING,  /* not given to a runner */
@@ -40,10 +55,22 @@ struct Job {
         bool alone;     /* report it in a message of its own: one with others was refused */
         bool refused;   /* a message of its own was refused */
 
+        bool timed_out; /* it is being stopped, as it ran for too long */
+        TaskLimits limits;
+        char *traceparent; /* NULL: none */
+
         WireOutcome outcome; /* FINISHED, REPORTED */
+        JobReason reason;
+        bool measured; /* what it has used is known; for short tasks it is not */
+        uint64_t cpu_usec;
+        uint64_t memory_peak_bytes; /* 0: not known */
         uint64_t started_usec, completed_usec;
         char *text; /* result, or error text */
         size_t text_size;
+        bool no_retry;             /* what the task wants to become of it */
+        uint64_t retry_after_usec; /* with has_retry_after */
+        bool has_retry_after;
+        char *details; /* what else is told of its end: made by the outbox; NULL: nothing, or not made yet */
 
         const char *release_reason; /* handed back; static */
 
@@ -68,6 +95,10 @@ Job *job_table_next(JobTable *t, Job *previous);
 
 /* Takes a job that is in no list out of the table and frees it. */
 void job_table_remove(JobTable *t, Job *job);
+
+/* Takes from the options of its submission (JSON, may be empty) what goes before its type's options. What is no
+ * document of that kind is passed over. Returns 0 or -ENOMEM. */
+int job_set_options(Job *job, const char *options, size_t size);
 
 /* Enters the end of a job: copies the result or error text (the latter cut at WIRE_TEXT_MAX) and lets go of
  * the arguments. If there is no memory for the copy, the job fails with a text that says so. */

@@ -318,17 +318,17 @@ static void ensure_descriptors(uint64_t n_runners) {
 
 int manager_run(Subworkerd *s) {
         _cleanup_free_ char *error = NULL;
-        char **argv, **environment;
+        PoolCommand command;
         int r;
 
         r = open_endpoint(s);
         if (r < 0)
                 return r;
-        r = reload_runner_command(s->settings, s->job_user, &argv, &environment, &error);
+        r = reload_runner_command(s->settings, s->job_user, &command, &error);
         if (r < 0)
                 return log_error_errno(r, "%s.", error ? error : "Cannot prepare the runners");
-        ensure_descriptors(s->settings->concurrency);
-        r = pool_run(s->pool, argv, environment, (unsigned) s->settings->concurrency);
+        ensure_descriptors(s->settings->concurrency * _RUNNER_KIND_MAX);
+        r = pool_run(s->pool, &command, (unsigned) s->settings->concurrency);
         if (r < 0)
                 return log_error_errno(r, "Cannot start the runners: %m");
         return sd_event_loop(s->event);
@@ -348,6 +348,35 @@ static int block_signals(void) {
         return sigprocmask(SIG_BLOCK, &mask, NULL) < 0 ? -errno : 0;
 }
 
+PoolWear manager_wear(const Settings *settings, uint64_t *ret_memory_max) {
+        uint64_t memory = settings->recycle_memory;
+
+        *ret_memory_max = settings->task_memory_max == UINT64_MAX ? 0 : settings->task_memory_max;
+        return (PoolWear){ settings->recycle_tasks, memory == UINT64_MAX ? 0 : memory };
+}
+
+/* What keeps the tree of a task's processes together. */
+static void prepare_isolation(Subworkerd *s) {
+        const char *reason = NULL;
+        int r;
+
+        r = process_tree_adopt();
+        if (r < 0)
+                log_warning_errno(r, "Cannot become the parent of orphans, ignoring: %m");
+        r = cgroup_new(&s->cgroup, &reason);
+        if (r < 0)
+                log_debug_errno(r, "No control groups for runners, following their processes: %s (%m).",
+                                reason);
+        if (s->settings->task_memory_max != UINT64_MAX &&
+            (!s->cgroup || !cgroup_has_memory(s->cgroup)))
+                log_event(LOG_NOTICE, 0,
+                          LOG_FIELDS(.message_id = MESSAGE_MEMORY_FALLBACK,
+                                     .worker_id = s->settings->worker_id),
+                          "TaskMemoryMax= holds for each process of a task by itself, not for all together: %s.",
+                          s->cgroup ? "there is no memory controller of control groups version 2"
+                                    : reason);
+}
+
 static int make_modules(Subworkerd *s) {
         const Settings *settings = s->settings;
         PoolConfig pool = {
@@ -355,6 +384,8 @@ static int make_modules(Subworkerd *s) {
                 .result_max = (size_t) settings->max_result_bytes,
                 .prefetch_max = (unsigned) settings->prefetch_max,
                 .user = s->job_user,
+                .cgroup = s->cgroup,
+                .owns_children = true,
         };
         LinkConfig link = {
                 .worker_id = settings->worker_id,
@@ -364,6 +395,7 @@ static int make_modules(Subworkerd *s) {
         };
         int r;
 
+        pool.wear = manager_wear(settings, &pool.memory_max);
         r = type_table_new(&s->types);
         if (r >= 0)
                 r = job_table_new(&s->jobs);
@@ -373,6 +405,8 @@ static int make_modules(Subworkerd *s) {
                 r = link_new(s->event, s->context, &link, &tasks_link_handlers, s, &s->link);
         if (r >= 0)
                 r = outbox_new(s->jobs, settings->worker_id, tasks_send, s, &s->outbox);
+        if (r >= 0)
+                r = progress_new(tasks_send, s, &s->progress);
         if (r >= 0)
                 r = notify_new(s->event, is_healthy, s, &s->notify);
         return r;
@@ -425,6 +459,7 @@ int manager_new(int argc, char *argv[], Settings *settings, Conf *conf, Subworke
         r = look_up_job_user(s);
         if (r < 0)
                 return r;
+        prepare_isolation(s);
         r = init(s);
         if (r < 0)
                 return log_error_errno(r, "Cannot set up the subworker: %m");
@@ -438,7 +473,9 @@ Subworkerd *manager_free(Subworkerd *s) {
         endpoint_free(s->endpoint);
         link_free(s->link);
         pool_free(s->pool);
+        cgroup_free(s->cgroup);
         outbox_free(s->outbox);
+        progress_free(s->progress);
         job_table_free(s->jobs);
         type_table_free(s->types);
         json_object_put(s->registration);

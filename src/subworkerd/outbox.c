@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "json-util.h"
 #include "log.h"
 #include "message-ids.h"
 #include "outbox.h"
@@ -167,7 +168,26 @@ static int send_started(Outbox *o) {
         return 0;
 }
 
-static void put_done(WireOut *out, const Job *job) {
+/* JSON; NULL if there is nothing to say, or no memory to say it in: then controld goes by the settings. */
+static const char *details_of(Job *job) {
+        _cleanup_json_ struct json_object *o = NULL;
+        const char *text;
+
+        if (job->details || (!job->no_retry && !job->has_retry_after))
+                return job->details;
+        o = json_object_new_object();
+        if (!o || (job->no_retry && json_add_bool(o, "no_retry", true) < 0) ||
+            (job->has_retry_after &&
+             json_add(o, "retry_after",
+                      json_object_new_double((double) job->retry_after_usec /
+                                             (double) USEC_PER_SEC)) < 0))
+                return NULL;
+        text = json_object_to_json_string_ext(o, JSON_COMPACT);
+        job->details = text ? strdup(text) : NULL;
+        return job->details;
+}
+
+static void put_done(WireOut *out, Job *job) {
         bool success = job->outcome == WIRE_OUTCOME_SUCCESS;
 
         wire_put_task_id(out, &job->key.id);
@@ -177,7 +197,7 @@ static void put_done(WireOut *out, const Job *job) {
         wire_put(out, success ? NULL : job->text, success ? 0 : job->text_size);
         wire_put_number(out, job->started_usec);
         wire_put_number(out, job->completed_usec);
-        wire_put_string(out, ""); /* details */
+        wire_put_string(out, details_of(job));
 }
 
 /* Writes one message of jobs from the head of the list. Returns how many. */

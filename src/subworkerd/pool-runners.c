@@ -29,13 +29,14 @@ Member *member_free(Member *m) {
 }
 DEFINE_CLEANUP_FUNC(Member *, member_free);
 
-static int member_new(Pool *p, Member **ret) {
+static int member_new(Pool *p, RunnerKind kind, Member **ret) {
         _cleanup_(member_freep) Member *m = NULL;
         int r;
 
         m = calloc(1, sizeof(*m));
         if (!m)
                 return -ENOMEM;
+        m->kind = kind;
         r = slot_new(&p->shared, &m->slot);
         if (r < 0)
                 return r;
@@ -43,14 +44,22 @@ static int member_new(Pool *p, Member **ret) {
         return 0;
 }
 
-static int append_member(Pool *p, Member *m) {
-        Member **members = reallocarray(p->members, p->n_members + 1, sizeof(Member *));
+static int reserve_members(Pool *p, unsigned n) {
+        Member **members;
 
+        if (p->n_members + n <= p->n_members_allocated)
+                return 0;
+        members = reallocarray(p->members, p->n_members + n, sizeof(Member *));
         if (!members)
                 return -ENOMEM;
         p->members = members;
-        members[p->n_members++] = m;
+        p->n_members_allocated = p->n_members + n;
         return 0;
+}
+
+/* For one of those that were reserved. While there are probes, one for each stays so. */
+static void append_member(Pool *p, Member *m) {
+        p->members[p->n_members++] = m;
 }
 
 static void remove_member(Pool *p, unsigned i) {
@@ -60,8 +69,9 @@ static void remove_member(Pool *p, unsigned i) {
 }
 
 Member *pool_find_member(Pool *p, const Slot *slot) {
-        if (p->probe && p->probe->slot == slot)
-                return p->probe;
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX; kind++)
+                if (p->probes[kind] && p->probes[kind]->slot == slot)
+                        return p->probes[kind];
         for (unsigned i = 0; i < p->n_members; i++)
                 if (p->members[i]->slot == slot)
                         return p->members[i];
@@ -70,10 +80,37 @@ Member *pool_find_member(Pool *p, const Slot *slot) {
 
 /* --- failures ------------------------------------------------------------------------------------- */
 
-static void drop_probe(Pool *p) {
-        p->probe = member_free(p->probe);
-        p->next_argv = strv_free(p->next_argv);
-        p->next_environment = strv_free(p->next_environment);
+void pool_command_done(PoolCommand *c) {
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX; kind++)
+                strv_free(c->argv[kind]);
+        strv_free(c->environment);
+        *c = (PoolCommand){};
+}
+
+static bool is_probe(const Pool *p, const Member *m) {
+        return p->probes[m->kind] == m;
+}
+
+/* A process that is still there is let end like one that is not needed any more: we may be called by its slot. */
+static void drop_probe(Pool *p, RunnerKind kind) {
+        Member *m = TAKE_PTR(p->probes[kind]);
+
+        free(p->probe_types[kind]);
+        p->probe_types[kind] = NULL;
+        if (!m)
+                return;
+        m->generation = 0;
+        m->surplus = true;
+        if (slot_state(m->slot) == SLOT_DOWN)
+                member_free(m);
+        else
+                append_member(p, m);
+}
+
+static void drop_probes(Pool *p) {
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX; kind++)
+                drop_probe(p, kind);
+        pool_command_done(&p->next);
 }
 
 static void log_failure(Pool *p, const char *reason) {
@@ -89,9 +126,9 @@ static void log_failure(Pool *p, const char *reason) {
 
 /* A runner that did not come up, or ended by itself without a task to blame. */
 static void on_failure(Pool *p, Member *m, const char *reason) {
-        if (m == p->probe) {
+        if (is_probe(p, m)) {
                 p->handlers->failed(reason, p->userdata);
-                drop_probe(p);
+                drop_probes(p);
                 return;
         }
         if (!p->started) {
@@ -106,18 +143,19 @@ static void on_failure(Pool *p, Member *m, const char *reason) {
 }
 
 static void start(Pool *p, Member *m) {
-        bool is_probe = m == p->probe;
+        const PoolCommand *c = is_probe(p, m) ? &p->next : &p->command;
         int r;
 
         m->retry_usec = 0;
         m->generation = p->generation;
-        r = slot_start(m->slot, is_probe ? p->next_argv : p->argv,
-                       is_probe ? p->next_environment : p->environment);
+        m->worn = false;
+        m->cared_seq = slot_seq(m->slot);
+        r = slot_start(m->slot, c->argv[m->kind], c->environment);
         if (r < 0) {
                 char reason[256];
 
-                (void) snprintf(reason, sizeof(reason), "%s: %s",
-                                is_probe ? p->next_argv[0] : p->argv[0], strerror(-r));
+                (void) snprintf(reason, sizeof(reason), "%s: %s", c->argv[m->kind][0],
+                                strerror(-r));
                 on_failure(p, m, reason);
         }
         pool_arm(p, now_usec(CLOCK_MONOTONIC) + HELLO_USEC);
@@ -125,11 +163,22 @@ static void start(Pool *p, Member *m) {
 
 /* --- as many as there should be ------------------------------------------------------------------- */
 
-static unsigned count_surplus(const Pool *p) {
+unsigned pool_limit(const Pool *p, RunnerKind kind) {
+        return p->command.argv[kind] ? p->n_target : 0;
+}
+
+unsigned pool_target(const Pool *p, RunnerKind kind) {
+        unsigned n = pool_limit(p, kind);
+
+        return kind == RUNNER_PYTHON ? MIN(n, p->n_interpreters) : n;
+}
+
+/* Those that are to stay. */
+static unsigned count_members(const Pool *p, RunnerKind kind) {
         unsigned n = 0;
 
         for (unsigned i = 0; i < p->n_members; i++)
-                n += p->members[i]->surplus;
+                n += p->members[i]->kind == kind && !p->members[i]->surplus;
         return n;
 }
 
@@ -140,32 +189,37 @@ static bool may_leave(const Pool *p, const Member *m, unsigned pass) {
         return pass == 3 || (pass == 2 && old) || (pass == 1 && !busy) || (old && !busy);
 }
 
-static void mark_surplus(Pool *p) {
+static void mark_surplus(Pool *p, RunnerKind kind) {
         for (unsigned pass = 0; pass <= 3; pass++)
                 for (unsigned i = 0; i < p->n_members; i++) {
                         Member *m = p->members[i];
 
-                        if (p->n_members - count_surplus(p) <= p->n_target)
+                        if (count_members(p, kind) <= pool_target(p, kind))
                                 return;
-                        if (!m->surplus && may_leave(p, m, pass))
+                        if (m->kind == kind && !m->surplus && may_leave(p, m, pass))
                                 m->surplus = true;
                 }
 }
 
-static void unmark_surplus(Pool *p) {
-        for (unsigned i = 0; i < p->n_members; i++)
-                if (p->members[i]->surplus && p->n_members - count_surplus(p) < p->n_target)
-                        p->members[i]->surplus = false;
+static void unmark_surplus(Pool *p, RunnerKind kind) {
+        for (unsigned i = 0; i < p->n_members; i++) {
+                Member *m = p->members[i];
+
+                if (m->kind == kind && m->surplus && m->generation > 0 &&
+                    count_members(p, kind) < pool_target(p, kind))
+                        m->surplus = false;
+        }
 }
 
-static void add_members(Pool *p) {
-        while (p->n_members < p->n_target) {
+static void add_members(Pool *p, RunnerKind kind) {
+        while (count_members(p, kind) < pool_target(p, kind)) {
                 _cleanup_(member_freep) Member *m = NULL;
 
-                if (member_new(p, &m) < 0 || append_member(p, m) < 0) {
+                if (reserve_members(p, 1 + _RUNNER_KIND_MAX) < 0 || member_new(p, kind, &m) < 0) {
                         log_oom();
                         return;
                 }
+                append_member(p, m);
                 start(p, TAKE_PTR(m));
         }
 }
@@ -174,7 +228,7 @@ static void add_members(Pool *p) {
 static void retire(Pool *p, Member *m) {
         JobList undone = TAILQ_HEAD_INITIALIZER(undone);
 
-        if (!m->surplus && m->generation == p->generation)
+        if (!m->surplus && !m->worn && m->generation == p->generation)
                 return;
         if (slot_count(m->slot) > 1) {
                 slot_take_back(m->slot, &undone);
@@ -187,11 +241,13 @@ static void retire(Pool *p, Member *m) {
 }
 
 void pool_reconcile(Pool *p) {
-        if (p->drain_reason || !p->argv)
+        if (p->drain_reason || p->generation == 0)
                 return;
-        unmark_surplus(p);
-        mark_surplus(p);
-        add_members(p);
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX; kind++) {
+                unmark_surplus(p, kind);
+                mark_surplus(p, kind);
+                add_members(p, kind);
+        }
 
         p->rolling = false;
         for (unsigned i = 0; i < p->n_members;) {
@@ -204,9 +260,24 @@ void pool_reconcile(Pool *p) {
                 }
                 if (slot_state(m->slot) == SLOT_DOWN && m->retry_usec == 0)
                         start(p, m);
-                p->rolling = p->rolling || m->surplus || m->generation != p->generation;
+                p->rolling = p->rolling || m->surplus || m->worn || m->generation != p->generation;
                 i++;
         }
+}
+
+void pool_want_more(Pool *p, RunnerKind kind) {
+        if (pool_target(p, kind) >= pool_limit(p, kind) ||
+            count_members(p, kind) < pool_target(p, kind))
+                return;
+        for (unsigned i = 0; i < p->n_members; i++) {
+                const Member *m = p->members[i];
+
+                if (m->kind == kind && !m->surplus && slot_state(m->slot) != SLOT_READY)
+                        return;
+        }
+        p->n_interpreters++;
+        p->rolling = true; /* at the end of the turn: here, the list of runners is in use */
+        pool_arm(p, now_usec(CLOCK_MONOTONIC));
 }
 
 void pool_review_member(Pool *p, Member *m, uint64_t now, uint64_t *next) {
@@ -253,52 +324,119 @@ static void check_all_ready(Pool *p) {
         p->handlers->ready(p->userdata);
 }
 
-/* The new command line works: from now on it is the one. */
-static void adopt_probe(Pool *p) {
-        Member *m = TAKE_PTR(p->probe);
+static void describe_conflict(const TypeConflict *conflict, char *ret, size_t size) {
+        (void) snprintf(ret, size, "task %s is defined in %s and in %s", conflict->name,
+                        conflict->file, conflict->other_file);
+}
 
-        strv_free(p->argv);
-        strv_free(p->environment);
-        p->argv = TAKE_PTR(p->next_argv);
-        p->environment = TAKE_PTR(p->next_environment);
+/* Takes what a runner of the command that is in force offers. Returns whether it may serve. */
+static bool take_types(Pool *p, Member *m, const char *types, size_t size) {
+        TypeConflict conflict;
+        char reason[1024];
+        int r;
+
+        r = type_table_set(p->types, m->kind, types, size, &conflict);
+        if (r > 0)
+                p->handlers->types_changed(p->userdata);
+        else if (r == -EEXIST) {
+                describe_conflict(&conflict, reason, sizeof(reason));
+                if (!p->started) {
+                        p->handlers->failed(reason, p->userdata);
+                        return false;
+                }
+                log_event(LOG_WARNING, 0, LOG_FIELDS(.worker_id = p->config.worker_id),
+                          "What a new runner offers is ignored: %s.", reason);
+        } else if (r < 0)
+                log_event(LOG_WARNING, r, LOG_FIELDS(.worker_id = p->config.worker_id),
+                          "The list of task types from a runner is malformed, ignoring: %m");
+        return true;
+}
+
+/* Refuses the new command. */
+static void refuse(Pool *p, const char *reason) {
+        p->handlers->failed(reason, p->userdata);
+        drop_probes(p);
+}
+
+/* Returns false, having refused the command, if its types cannot be. */
+static bool take_probe_types(Pool *p) {
+        TypeList lists[_RUNNER_KIND_MAX];
+        TypeConflict conflict;
+        char reason[1024];
+        int r;
+
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX; kind++)
+                lists[kind] = (TypeList){ p->probe_types[kind], p->probe_types_size[kind] };
+        r = type_table_set_all(p->types, lists, &conflict);
+        if (r > 0)
+                p->handlers->types_changed(p->userdata);
+        if (r >= 0)
+                return true;
+        if (r == -EEXIST)
+                describe_conflict(&conflict, reason, sizeof(reason));
+        else
+                (void) snprintf(reason, sizeof(reason),
+                                "the list of task types from a runner cannot be taken: %s",
+                                strerror(-r));
+        refuse(p, reason);
+        return false;
+}
+
+/* The new command works: from now on it is the one. */
+static void adopt_probes(Pool *p) {
+        pool_command_done(&p->command);
+        p->command = p->next;
+        p->next = (PoolCommand){};
         p->n_target = p->next_target;
-        m->generation = ++p->generation;
+        p->generation++;
         for (unsigned i = 0; i < p->n_members; i++) {
                 p->members[i]->failures = 0;
                 p->members[i]->retry_usec = 0;
         }
-        if (append_member(p, m) < 0) {
-                log_oom();
-                member_free(m);
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX; kind++) {
+                Member *m = TAKE_PTR(p->probes[kind]);
+
+                free(p->probe_types[kind]);
+                p->probe_types[kind] = NULL;
+                if (!m)
+                        continue;
+                m->generation = p->generation;
+                append_member(p, m);
         }
         p->handlers->ready(p->userdata);
+}
+
+static void on_probe_ready(Pool *p, RunnerKind kind, const char *types, size_t size) {
+        free(p->probe_types[kind]);
+        p->probe_types[kind] = malloc(MAX(size, (size_t) 1));
+        if (!p->probe_types[kind]) {
+                refuse(p, strerror(ENOMEM));
+                return;
+        }
+        memcpy(p->probe_types[kind], types, size);
+        p->probe_types_size[kind] = size;
+        for (RunnerKind other = 0; other < _RUNNER_KIND_MAX; other++)
+                if (p->probes[other] && !p->probe_types[other])
+                        return;
+        if (take_probe_types(p))
+                adopt_probes(p);
 }
 
 static void on_ready(Slot *s, const char *types, size_t size, void *userdata) {
         Pool *p = userdata;
         Member *m = pool_find_member(p, s);
-        int r;
 
         /* A runner of an old command line has nothing new to say. */
-        if (m == p->probe || m->generation == p->generation) {
-                r = type_table_set(p->types, types, size);
-                if (r > 0)
-                        p->handlers->types_changed(p->userdata);
-                else if (r < 0)
-                        log_event(
-                                LOG_WARNING, r, LOG_FIELDS(.worker_id = p->config.worker_id),
-                                "The list of task types from a runner is malformed, ignoring: %m");
-        }
-        if (m == p->probe)
-                adopt_probe(p);
-        else
+        if (is_probe(p, m))
+                on_probe_ready(p, m->kind, types, size);
+        else if (m->generation != p->generation || take_types(p, m, types, size))
                 check_all_ready(p);
         pool_reconcile(p);
 }
 
 /* Whether the end of a runner was nobody's wish and no task's doing. */
 static bool is_failure(const Pool *p, const Member *m, const SlotEnd *end) {
-        if (m == p->probe)
+        if (is_probe(p, m))
                 return true;
         if (end->intended) /* killed because it did not come up, or stopped because it is not needed */
                 return !end->was_ready && !m->surplus && m->generation == p->generation;
@@ -310,6 +448,7 @@ static void on_gone(Slot *s, const SlotEnd *end, void *userdata) {
         Member *m = pool_find_member(p, s);
         bool failure = is_failure(p, m, end);
 
+        pool_end_orphans(p);
         pool_end_interrupted(p, end);
         pool_put_back(p, end->undone);
         if (p->drain_reason)
@@ -333,31 +472,45 @@ static void on_turn(void *userdata) {
 const SlotHandlers pool_slot_handlers = {
         .ready = on_ready,
         .done = pool_on_done,
+        .progress = pool_on_progress,
         .log = pool_on_log,
         .gone = on_gone,
         .turn = on_turn,
 };
 
-int pool_run(Pool *p, char **argv, char **environment, unsigned n) {
+static int start_probes(Pool *p) {
         int r;
 
-        if (!p->argv) {
+        r = reserve_members(p, _RUNNER_KIND_MAX);
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX && r >= 0; kind++)
+                if (p->next.argv[kind])
+                        r = member_new(p, kind, &p->probes[kind]);
+        if (r < 0) {
+                drop_probes(p);
+                return r;
+        }
+        /* A start that fails drops all of them. */
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX; kind++)
+                if (p->probes[kind])
+                        start(p, p->probes[kind]);
+        return 0;
+}
+
+int pool_run(Pool *p, PoolCommand *command, unsigned n) {
+        if (p->generation == 0) {
+                p->generation = 1;
                 p->n_target = n;
-                p->argv = argv;
-                p->environment = environment;
+                p->n_interpreters = 1;
+                p->command = *command;
                 p->awaiting_ready = true;
+                *command = (PoolCommand){};
                 pool_reconcile(p);
                 return 0;
         }
 
-        drop_probe(p);
-        p->next_argv = argv;
-        p->next_environment = environment;
+        drop_probes(p);
+        p->next = *command;
         p->next_target = n;
-        r = member_new(p, &p->probe);
-        if (r < 0)
-                drop_probe(p);
-        else
-                start(p, p->probe);
-        return r;
+        *command = (PoolCommand){};
+        return start_probes(p);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The pool's tasks: which runner gets which, and what to do when they take long. */
+/* The pool's tasks: which runner gets which, and how they end. */
+
+#include <stdio.h>
 
 #include "log.h"
 #include "message-ids.h"
@@ -27,7 +29,7 @@ bool pool_is_healthy(const Pool *p) {
 /* --- handing out ---------------------------------------------------------------------------------- */
 
 bool member_is_usable(const Pool *p, const Member *m) {
-        return m->generation == p->generation && !m->surplus && slot_state(m->slot) == SLOT_READY;
+        return m->generation == p->generation && !m->surplus && !m->worn && slot_state(m->slot) == SLOT_READY;
 }
 
 void pool_add(Pool *p, Job *job) {
@@ -57,6 +59,11 @@ static void release(Pool *p, Job *job, const char *reason) {
         p->handlers->released(job, p->userdata);
 }
 
+void pool_release_waiting(Pool *p, Job *job, const char *reason) {
+        take_waiting(p, job);
+        release(p, job, reason);
+}
+
 /* Puts jobs in front of those that wait: they came earlier. */
 void pool_put_back(Pool *p, JobList *jobs) {
         Job *job;
@@ -74,14 +81,24 @@ void pool_put_back(Pool *p, JobList *jobs) {
         TAILQ_CONCAT(&p->waiting, jobs, entry);
 }
 
-/* The next runner from the cursor on that can take the job; `idle_only` looks for one that has nothing. */
-static Member *choose(Pool *p, const Job *job, bool idle_only) {
+/* Runners that have something to do: with what they do now, not more of them may than tasks may run at once. */
+unsigned pool_n_busy(const Pool *p) {
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < p->n_members; i++)
+                n += slot_count(p->members[i]->slot) > 0;
+        return n;
+}
+
+/* The next runner from the cursor on that can take the job: one that has nothing to do, or one that has. */
+static Member *choose(Pool *p, const Job *job, bool idle) {
         uint32_t expected = type_expected_usec(job->type);
 
         for (unsigned i = 0; i < p->n_members; i++) {
                 Member *m = p->members[(p->cursor + i) % p->n_members];
 
-                if (!member_is_usable(p, m) || (idle_only && slot_count(m->slot) > 0))
+                if (m->kind != type_kind(job->type) || !member_is_usable(p, m) ||
+                    (slot_count(m->slot) == 0) != idle)
                         continue;
                 if (slot_accepts(m->slot, expected)) {
                         p->cursor = (p->cursor + i + 1) % p->n_members;
@@ -115,32 +132,81 @@ static void flush(Pool *p, Member *m) {
         pool_put_back(p, &unsent);
 }
 
-static void stage_waiting(Pool *p) {
-        bool idle = true;
-        Job *job;
+/* What is found out while tasks are handed out. */
+typedef struct Round {
+        unsigned n_busy;
+        bool no_idle[_RUNNER_KIND_MAX], blocked[_RUNNER_KIND_MAX];
+        bool full; /* a runner is there, but too many tasks run already */
+} Round;
 
-        while ((job = TAILQ_FIRST(&p->waiting))) {
+static Member *find_idle(Pool *p, const Job *job, Round *round) {
+        RunnerKind kind = type_kind(job->type);
+        Member *m;
+
+        if (round->no_idle[kind])
+                return NULL;
+        m = choose(p, job, true);
+        if (!m)
+                round->no_idle[kind] = true;
+        else if (round->n_busy >= p->n_target) {
+                round->full = true;
+                m = NULL;
+        }
+        return m;
+}
+
+static Member *find_runner(Pool *p, const Job *job, Round *round) {
+        RunnerKind kind = type_kind(job->type);
+        Member *m = find_idle(p, job, round);
+
+        if (m)
+                round->n_busy++;
+        else
+                m = choose(p, job, false);
+        if (!m) {
+                round->blocked[kind] = true;
+                if (round->n_busy < p->n_target)
+                        pool_want_more(p, kind);
+        }
+        return m;
+}
+
+/* Tasks of a kind go in order. If one has to wait only because too many run, all others wait as well: else short ones,
+ * each put behind another of its kind, could keep it waiting for ever. */
+static bool is_over(const Pool *p, const Round *round) {
+        if (round->full)
+                return true;
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX; kind++)
+                if (p->command.argv[kind] && !round->blocked[kind])
+                        return false;
+        return true;
+}
+
+static void stage_waiting(Pool *p) {
+        Round round = { .n_busy = pool_n_busy(p) };
+        Job *job, *next;
+
+        for (job = TAILQ_FIRST(&p->waiting); job; job = next) {
                 Member *m;
 
+                next = TAILQ_NEXT(job, entry);
                 if (!type_is_offered(job->type)) {
-                        take_waiting(p, job);
-                        release(p, job, "this worker no longer offers the task");
+                        pool_release_waiting(p, job, "this worker no longer offers the task");
                         continue;
                 }
-                m = idle ? choose(p, job, true) : NULL;
-                if (!m) {
-                        idle = false;
-                        m = choose(p, job, false);
-                }
-                if (!m)
+                if (round.blocked[type_kind(job->type)])
+                        continue;
+                m = find_runner(p, job, &round);
+                if (m) {
+                        take_waiting(p, job);
+                        slot_stage(m->slot, job);
+                        m->staged = true;
+                } else if (is_over(p, &round))
                         return;
-                take_waiting(p, job);
-                slot_stage(m->slot, job);
-                m->staged = true;
         }
 }
 
-static void announce_capacity(Pool *p) {
+void pool_announce_capacity(Pool *p) {
         unsigned capacity = p->drain_reason ? 0 : prefetch_capacity(p->prefetch, pool_slots(p));
 
         if (capacity == p->capacity)
@@ -161,109 +227,12 @@ void pool_pump(Pool *p) {
                 /* Somebody has work now: see later whether it takes long. */
                 pool_arm(p, now_usec(CLOCK_MONOTONIC) + TAKE_BACK_USEC);
         }
-        announce_capacity(p);
+        pool_announce_capacity(p);
 }
 
 void pool_turn(Pool *p) {
         pool_pump(p);
         p->handlers->turn(p->userdata);
-}
-
-/* --- long tasks ----------------------------------------------------------------------------------- */
-
-/* What the age of the task at a runner's head demands. */
-static void review_head(Pool *p, Member *m, uint64_t now, uint64_t *next) {
-        JobList undone = TAILQ_HEAD_INITIALIZER(undone);
-        uint64_t since, age;
-        Job *head;
-
-        head = slot_head(m->slot, &since);
-        if (!head || slot_state(m->slot) == SLOT_ENDING)
-                return;
-        age = now - MIN(since, now);
-        if (age < TAKE_BACK_USEC) {
-                *next = MIN(*next, since + TAKE_BACK_USEC);
-                return;
-        }
-
-        /* It may also be that the runner got no processor for a while; that alone must not make the type
-         * count as long. */
-        if (age < HOARD_USEC)
-                type_observe(head->type, age);
-        else
-                type_observe_at_least(head->type, age);
-        if (slot_count(m->slot) > 1) {
-                slot_take_back(m->slot, &undone);
-                pool_put_back(p, &undone);
-        }
-        if (age < STARTED_USEC) {
-                *next = MIN(*next, since + STARTED_USEC);
-                return;
-        }
-        if (!head->started_reported) {
-                head->started_reported = true;
-                p->handlers->started(head, now_usec(CLOCK_REALTIME) - age, p->userdata);
-        }
-        if (age < HOARD_USEC)
-                *next = MIN(*next, since + HOARD_USEC);
-        else
-                prefetch_observe_at_least(p->prefetch, age);
-}
-
-/* Runners that will soon take a task that waits here. */
-static unsigned count_quick(Pool *p, uint64_t now) {
-        unsigned n = 0;
-
-        for (unsigned i = 0; i < p->n_members; i++) {
-                const Member *m = p->members[i];
-                uint64_t since;
-
-                if (m->generation != p->generation || m->surplus || m->failures > 0)
-                        continue;
-                /* One that is killed has a successor at once. */
-                if (slot_state(m->slot) == SLOT_ENDING || !slot_head(m->slot, &since) ||
-                    now - MIN(since, now) < HOARD_USEC)
-                        n++;
-        }
-        return n;
-}
-
-static void review_waiting(Pool *p, uint64_t now, uint64_t *next) {
-        unsigned n_quick, keep;
-
-        if (p->n_waiting == 0)
-                return;
-        n_quick = count_quick(p, now);
-        keep = n_quick * MAX(p->capacity / MAX(pool_slots(p), 1U), 1U);
-        while (p->n_waiting > keep) {
-                Job *job = TAILQ_LAST(&p->waiting, JobList);
-
-                take_waiting(p, job);
-                release(p, job, "the runners of this worker are busy with longer tasks");
-        }
-        if (p->n_waiting > 0)
-                *next = MIN(*next, now + TAKE_BACK_USEC);
-}
-
-static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
-        Pool *p = userdata;
-        uint64_t now = now_usec(CLOCK_MONOTONIC), next = USEC_INFINITY;
-
-        p->tick_usec = USEC_INFINITY;
-        for (unsigned i = 0; i < p->n_members; i++) {
-                review_head(p, p->members[i], now, &next);
-                pool_review_member(p, p->members[i], now, &next);
-        }
-        if (p->probe)
-                pool_review_member(p, p->probe, now, &next);
-        pool_reconcile(p);
-
-        pool_pump(p);
-        review_waiting(p, now, &next);
-        announce_capacity(p);
-        pool_arm(p, next);
-        p->handlers->turn(p->userdata);
-        return 0;
 }
 
 /* --- ends of tasks -------------------------------------------------------------------------------- */
@@ -292,14 +261,34 @@ void pool_on_done(Slot *s, Job *job, const RunnerMessage *m, void *userdata) {
 
         type_observe(job->type, usec);
         prefetch_observe(p->prefetch, usec);
+        pool_note_wear(p, s);
+        job->no_retry = m->no_retry;
+        job->has_retry_after = m->has_retry_after;
+        job->retry_after_usec = m->retry_after_usec;
         finish(p, job, m->success ? WIRE_OUTCOME_SUCCESS : WIRE_OUTCOME_FAILURE, m->payload,
                m->payload_size, m->started_usec, m->completed_usec);
+}
+
+void pool_on_progress(Slot *s, const Job *job, const RunnerMessage *m, void *userdata) {
+        Pool *p = userdata;
+
+        p->handlers->progress(job, m->percent, m->payload, m->payload_size, p->userdata);
 }
 
 void pool_on_log(Slot *s, const Job *job, const RunnerMessage *m, void *userdata) {
         Pool *p = userdata;
 
         p->handlers->log(job, m->priority, m->payload, m->payload_size, p->userdata);
+}
+
+static void end_timed_out(Pool *p, Job *job, uint64_t started_usec) {
+        char limit[32], text[96];
+
+        limits_format_usec(job->limits.timeout_usec, limit, sizeof(limit));
+        (void) snprintf(text, sizeof(text), "ran longer than its timeout of %s", limit);
+        job->reason = JOB_REASON_TIMEOUT;
+        finish(p, job, WIRE_OUTCOME_FAILURE, text, strlen(text), started_usec,
+               now_usec(CLOCK_REALTIME));
 }
 
 /* The task that ran in a runner that is gone. */
@@ -311,6 +300,10 @@ void pool_end_interrupted(Pool *p, const SlotEnd *end) {
                 return;
         if (job->cancelled) {
                 cancelled(p, job, "cancelled while it ran", end->started_usec);
+                return;
+        }
+        if (job->timed_out) {
+                end_timed_out(p, job, end->started_usec);
                 return;
         }
         if (p->interrupt_reason) {
@@ -327,28 +320,45 @@ void pool_end_interrupted(Pool *p, const SlotEnd *end) {
                now_usec(CLOCK_REALTIME));
 }
 
-/* Stops one that runs, unless it ends while we look. Everything else comes out of the socket first, so that
- * the kill cannot hit a task that begins in between. */
-static void stop_piped(Pool *p, Job *job, bool unwanted) {
-        JobList undone = TAILQ_HEAD_INITIALIZER(undone);
-        Slot *slot = job->slot;
+/* Takes everything else out of the socket, so that killing cannot hit a task that begins in between, and reads what was
+ * answered. Returns whether the job is still there: in the pipe, or in `undone` if it had not begun. */
+static bool isolate(Pool *p, Job *job, JobList *undone) {
+        Slot *slot = job->slot; /* which the job may leave, or be freed */
+        bool is_there;
 
         p->pump_off = true;
         p->stopping = job;
-        slot_take_back(slot, &undone);
+        slot_take_back(slot, undone);
         slot_settle(slot);
         p->pump_off = false;
+        is_there = p->stopping;
+        p->stopping = NULL;
+        return is_there;
+}
 
-        if (p->stopping) {
-                p->stopping = NULL;
+static void stop_piped(Pool *p, Job *job, bool unwanted) {
+        JobList undone = TAILQ_HEAD_INITIALIZER(undone);
+
+        if (isolate(p, job, &undone)) {
                 job->cancelled = true;
                 job->unwanted = unwanted;
                 if (job->state == JOB_PIPED)
-                        slot_kill(slot);
+                        slot_kill(job->slot);
                 else {
                         TAILQ_REMOVE(&undone, job, entry);
                         cancelled(p, job, not_begun, 0);
                 }
+        }
+        pool_put_back(p, &undone);
+}
+
+void pool_time_out(Pool *p, Job *job) {
+        JobList undone = TAILQ_HEAD_INITIALIZER(undone);
+
+        /* One that the runner had not begun yet goes to another. */
+        if (isolate(p, job, &undone) && job->state == JOB_PIPED) {
+                job->timed_out = true;
+                slot_kill(job->slot);
         }
         pool_put_back(p, &undone);
 }
@@ -382,7 +392,7 @@ void pool_drain(Pool *p, const char *reason) {
                 slot_take_back(p->members[i]->slot, &undone);
                 pool_put_back(p, &undone);
         }
-        announce_capacity(p);
+        pool_announce_capacity(p);
 }
 
 void pool_interrupt(Pool *p, const char *reason) {
@@ -401,15 +411,25 @@ void pool_stop(Pool *p) {
 
 /* --- what others may know ------------------------------------------------------------------------- */
 
-unsigned pool_slots(const Pool *p) {
+/* Those of a kind that work, or will in a moment; of which one is enough where others are started when needed. */
+static unsigned count_working(const Pool *p, RunnerKind kind) {
         unsigned n = 0;
 
         for (unsigned i = 0; i < p->n_members; i++) {
                 const Member *m = p->members[i];
 
-                n += !m->surplus && (m->failures == 0 || slot_state(m->slot) == SLOT_READY);
+                n += m->kind == kind && !m->surplus &&
+                     (m->failures == 0 || slot_state(m->slot) == SLOT_READY);
         }
-        return n;
+        return n > 0 ? n + pool_limit(p, kind) - MIN(pool_target(p, kind), pool_limit(p, kind)) : 0;
+}
+
+unsigned pool_slots(const Pool *p) {
+        unsigned n = 0;
+
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX; kind++)
+                n += count_working(p, kind);
+        return MIN(n, p->n_target);
 }
 
 unsigned pool_capacity(const Pool *p) {
@@ -443,7 +463,7 @@ bool pool_job_runs(const Pool *p, const Job *job, uint64_t *ret_since) {
 void pool_set_limits(Pool *p, unsigned prefetch_max, size_t result_max) {
         p->shared.result_max = MAX(p->shared.result_max, result_max);
         prefetch_set_max(p->prefetch, prefetch_max);
-        announce_capacity(p);
+        pool_announce_capacity(p);
 }
 
 /* --- life ----------------------------------------------------------------------------------------- */
@@ -453,6 +473,9 @@ static int init_shared(Pool *p) {
 
         p->shared = (SlotShared){
                 .user = p->config.user,
+                .cgroup = p->config.cgroup,
+                .memory_max = p->config.memory_max,
+                .tasks_max = p->config.wear.tasks,
                 .event = p->event,
                 .handlers = &pool_slot_handlers,
                 .userdata = p,
@@ -491,7 +514,7 @@ int pool_new(sd_event *event, TypeTable *types, const PoolConfig *config,
         r = prefetch_new(config->prefetch_max, &p->prefetch);
         if (r < 0)
                 return r;
-        r = sd_event_add_time(event, &p->tick, CLOCK_MONOTONIC, 0, 1, on_tick, p);
+        r = sd_event_add_time(event, &p->tick, CLOCK_MONOTONIC, 0, 1, pool_on_tick, p);
         if (r < 0)
                 return r;
         r = sd_event_source_set_enabled(p->tick, SD_EVENT_OFF);
@@ -508,13 +531,14 @@ Pool *pool_free(Pool *p) {
         for (unsigned i = 0; i < p->n_members; i++)
                 member_free(p->members[i]);
         free(p->members);
-        member_free(p->probe);
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX; kind++) {
+                member_free(p->probes[kind]);
+                free(p->probe_types[kind]);
+        }
         runner_inbox_free(p->shared.inbox);
         free(p->shared.packets);
-        strv_free(p->argv);
-        strv_free(p->environment);
-        strv_free(p->next_argv);
-        strv_free(p->next_environment);
+        pool_command_done(&p->command);
+        pool_command_done(&p->next);
         prefetch_free(p->prefetch);
         sd_event_source_disable_unref(p->tick);
         sd_event_unref(p->event);

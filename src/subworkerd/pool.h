@@ -6,10 +6,15 @@
  * A task goes to an idle runner at once. If there is none, and tasks of its type have been short lately, it
  * goes into a runner's socket behind others; if the one that runs there then turns out long, the rest is
  * taken back. Tasks for which no runner will be free soon are handed back to controld, so that another
- * worker can have them. */
+ * worker can have them.
+ *
+ * There are kinds of runners, for modules in different languages; a task goes to one of its kind. However many
+ * runners there are, at most as many tasks run at once as was asked for. Interpreters are not started before they
+ * are needed, but for one that tells what tasks there are. */
 
 #include <systemd/sd-event.h>
 
+#include "cgroup.h"
 #include "job-user.h"
 #include "job.h"
 
@@ -30,16 +35,29 @@ typedef struct PoolHandlers {
         void (*released)(Job *job, void *userdata);
         /* The end of a job that controld has dropped. */
         void (*dropped)(Job *job, void *userdata);
+        /* How far it is, in hundredths of a percent. */
+        void (*progress)(const Job *job, unsigned percent, const char *text, size_t size,
+                         void *userdata);
         void (*log)(const Job *job, int priority, const char *text, size_t size, void *userdata);
         /* After some of the above. */
         void (*turn)(void *userdata);
 } PoolHandlers;
+
+/* When a runner is replaced by a fresh one; 0: never. */
+typedef struct PoolWear {
+        uint64_t tasks;        /* after so many */
+        uint64_t memory_bytes; /* when it has more in use, while no task runs */
+} PoolWear;
 
 typedef struct PoolConfig {
         const char *worker_id; /* for messages; borrowed */
         size_t result_max;     /* bytes */
         unsigned prefetch_max;
         const JobUser *user; /* of the runners; NULL: ours; borrowed */
+        Cgroup *cgroup;      /* for the runners; NULL: none; borrowed */
+        uint64_t memory_max; /* bytes, of a runner and all that it starts; 0: no limit */
+        PoolWear wear;
+        bool owns_children; /* all children of this process are the pool's, and what these leave behind */
 } PoolConfig;
 
 /* `types` outlives the pool. */
@@ -48,12 +66,22 @@ int pool_new(sd_event *event, TypeTable *types, const PoolConfig *config,
 Pool *pool_free(Pool *p);
 DEFINE_CLEANUP_FUNC(Pool *, pool_free);
 
-/* Starts `n` runners; takes ownership of both lists in every case. The first call starts the pool; a later
- * one tries the new command line with one runner and, when that has loaded its modules, replaces the others
- * as they become idle. */
-int pool_run(Pool *p, char **argv, char **environment, unsigned n);
+/* How runners are started: a command line for each kind of which there are modules, and the environment. */
+typedef struct PoolCommand {
+        char **argv[_RUNNER_KIND_MAX]; /* NULL: no runners of that kind */
+        char **environment;
+} PoolCommand;
+
+void pool_command_done(PoolCommand *c);
+
+/* Starts runners for `n` tasks at once; takes the command over in every case. The first call starts the pool; a later
+ * one tries the new command with one runner of each kind and, when these have loaded their modules, replaces the
+ * others as they become idle. */
+int pool_run(Pool *p, PoolCommand *command, unsigned n);
 
 void pool_set_limits(Pool *p, unsigned prefetch_max, size_t result_max);
+/* The limit on memory is for runners that are started from now on. */
+void pool_set_wear(Pool *p, const PoolWear *wear, uint64_t memory_max);
 
 /* Gives tasks to the pool; pool_pump() then hands them out. */
 void pool_add(Pool *p, Job *job);
@@ -72,7 +100,7 @@ void pool_interrupt(Pool *p, const char *reason);
 /* Lets idle runners end by themselves, after a drain. */
 void pool_stop(Pool *p);
 
-unsigned pool_slots(const Pool *p);    /* runners that work, or will in a moment */
+unsigned pool_slots(const Pool *p);    /* tasks that it runs at once, now or in a moment */
 unsigned pool_capacity(const Pool *p); /* as announced last */
 unsigned pool_n_running(const Pool *p);
 unsigned pool_n_waiting(const Pool *p); /* outside of sockets */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "error-text.h"
 #include "exec.h"
 #include "log.h"
 #include "message-ids.h"
@@ -14,41 +15,90 @@
 #include "program.h"
 #include "subworkerd.h"
 
-#define RUNNER_PROGRAM "fastworker-runner"
-
-static int build_argv(const Settings *settings, char *const *files, char ***ret, char **ret_error) {
-        _cleanup_strv_ char **argv = NULL;
-        _cleanup_free_ char *runner = NULL, *limit = NULL, *path = NULL, *directories = NULL;
+static int find_runner(RunnerKind kind, char **ret, char **ret_error) {
+        const char *program = runner_program(kind);
         int r;
 
-        r = program_find(RUNNER_PROGRAM, PRIVATE_LIBEXECDIR, &runner);
-        if (r < 0) {
-                if (asprintf(ret_error, "%s is neither beside this program nor in %s",
-                             RUNNER_PROGRAM, PRIVATE_LIBEXECDIR) < 0)
-                        *ret_error = NULL;
-                return r;
-        }
+        r = program_find(program, PRIVATE_LIBEXECDIR, ret);
+        if (r == -ENOENT)
+                return fail_with_text(ret_error, r, "%s is neither beside this program nor in %s%s",
+                                      program, PRIVATE_LIBEXECDIR,
+                                      kind == RUNNER_PYTHON ? " (package python3-fastworker)" : "");
+        if (r < 0 && r != -ENOMEM)
+                return fail_with_text(ret_error, r, "%s: %s", program, strerror(-r));
+        return r;
+}
+
+static int check_interpreter(const char *path, char **ret_error) {
+        if (access(path, X_OK) >= 0)
+                return 0;
+        return fail_with_text(ret_error, -errno, "Python=%s: %s", path, strerror(errno));
+}
+
+static int add_options(const Settings *settings, RunnerKind kind, char ***argv) {
+        _cleanup_free_ char *limit = NULL, *directories = NULL, *path = NULL;
+        int r;
+
         if (asprintf(&limit, "--max-result-bytes=%" PRIu64, settings->max_result_bytes) < 0) {
                 limit = NULL;
                 return -ENOMEM;
         }
+        r = strv_extend(argv, limit);
+        if (r < 0 || kind != RUNNER_NATIVE || strv_length(settings->module_path) == 0)
+                return r;
+        /* Task files have their drop-ins along the path. */
         directories = strv_join(settings->module_path, ":");
         if (!directories || asprintf(&path, "--module-path=%s", directories) < 0) {
                 path = NULL;
                 return -ENOMEM;
         }
-        r = strv_extend(&argv, runner);
-        if (r >= 0)
-                r = strv_extend(&argv, limit);
-        if (r >= 0 && directories[0])
-                r = strv_extend(&argv, path);
-        STRV_FOREACH(file, (char **) files)
+        return strv_extend(argv, path);
+}
+
+static int build_argv(const Settings *settings, RunnerKind kind, char *const *files, char ***ret,
+                      char **ret_error) {
+        _cleanup_strv_ char **argv = NULL;
+        _cleanup_free_ char *runner = NULL;
+        int r = 0;
+
+        if (kind == RUNNER_PYTHON) {
+                r = check_interpreter(settings->python, ret_error);
                 if (r >= 0)
+                        r = strv_extend(&argv, settings->python);
+        }
+        if (r >= 0)
+                r = find_runner(kind, &runner, ret_error);
+        if (r >= 0)
+                r = strv_extend(&argv, runner);
+        if (r >= 0)
+                r = add_options(settings, kind, &argv);
+        STRV_FOREACH(file, (char **) files)
+                if (r >= 0 && module_runner(module_kind(*file)) == kind)
                         r = strv_extend(&argv, *file);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(argv);
         return 0;
+}
+
+static unsigned count_files(char *const *files, RunnerKind kind) {
+        unsigned n = 0;
+
+        STRV_FOREACH(file, (char **) files)
+                n += module_runner(module_kind(*file)) == kind;
+        return n;
+}
+
+/* Without any modules there are runners in C that have nothing to do: they are ready for a reload, and cost little. */
+static int build_all_argv(const Settings *settings, char *const *files, PoolCommand *c,
+                          char **ret_error) {
+        int r = 0;
+
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX && r >= 0; kind++)
+                if (count_files(files, kind) > 0 ||
+                    (kind == RUNNER_NATIVE && strv_length(files) == 0))
+                        r = build_argv(settings, kind, files, &c->argv[kind], ret_error);
+        return r;
 }
 
 /* Where tasks may write, if that was said: the service manager's directories are in the environment already. */
@@ -92,20 +142,23 @@ static int build_environment(const Settings *settings, const JobUser *user, char
         return 0;
 }
 
-int reload_runner_command(const Settings *settings, const JobUser *user, char ***ret_argv,
-                          char ***ret_environment, char **ret_error) {
-        _cleanup_strv_ char **files = NULL, **argv = NULL;
+int reload_runner_command(const Settings *settings, const JobUser *user, PoolCommand *ret,
+                          char **ret_error) {
+        _cleanup_strv_ char **files = NULL;
+        PoolCommand c = {};
         int r;
 
         *ret_error = NULL;
         r = module_path_find(settings->task_modules, settings->module_path, &files, ret_error);
         if (r >= 0)
-                r = build_argv(settings, files, &argv, ret_error);
+                r = build_all_argv(settings, files, &c, ret_error);
         if (r >= 0)
-                r = build_environment(settings, user, ret_environment, ret_error);
-        if (r < 0)
+                r = build_environment(settings, user, &c.environment, ret_error);
+        if (r < 0) {
+                pool_command_done(&c);
                 return r;
-        *ret_argv = TAKE_PTR(argv);
+        }
+        *ret = c;
         return 0;
 }
 
@@ -152,6 +205,9 @@ static void keep_fixed(Subworkerd *s, Settings *fresh) {
 }
 
 static void swap_in(Subworkerd *s, Settings *fresh, Conf *conf) {
+        uint64_t memory_max;
+        PoolWear wear;
+
         keep_fixed(s, fresh);
         conf_settings_free(&subworkerd_conf_table, s->settings);
         conf_free(s->conf);
@@ -159,10 +215,12 @@ static void swap_in(Subworkerd *s, Settings *fresh, Conf *conf) {
         s->conf = conf;
         log_set_max_level(fresh->log_level);
         pool_set_limits(s->pool, (unsigned) fresh->prefetch_max, (size_t) fresh->max_result_bytes);
+        wear = manager_wear(fresh, &memory_max);
+        pool_set_wear(s->pool, &wear, memory_max);
 }
 
-static int read_and_check(Subworkerd *s, Settings **ret, Conf **ret_conf, char ***ret_argv,
-                          char ***ret_environment, char **ret_error) {
+static int read_and_check(Subworkerd *s, Settings **ret, Conf **ret_conf, PoolCommand *ret_command,
+                          char **ret_error) {
         void *fresh = NULL;
         Conf *conf = NULL;
         int r;
@@ -172,7 +230,7 @@ static int read_and_check(Subworkerd *s, Settings **ret, Conf **ret_conf, char *
                 return r;
         r = settings_check(fresh, ret_error);
         if (r >= 0)
-                r = reload_runner_command(fresh, s->job_user, ret_argv, ret_environment, ret_error);
+                r = reload_runner_command(fresh, s->job_user, ret_command, ret_error);
         if (r < 0) {
                 conf_settings_free(&subworkerd_conf_table, fresh);
                 conf_free(conf);
@@ -185,7 +243,7 @@ static int read_and_check(Subworkerd *s, Settings **ret, Conf **ret_conf, char *
 
 void reload(Subworkerd *s) {
         _cleanup_free_ char *error = NULL;
-        char **argv = NULL, **environment = NULL;
+        PoolCommand command;
         Settings *fresh = NULL;
         Conf *conf = NULL;
         int r;
@@ -198,13 +256,13 @@ void reload(Subworkerd *s) {
         }
         s->reloading = true;
         notify_reloading(s->notify);
-        r = read_and_check(s, &fresh, &conf, &argv, &environment, &error);
+        r = read_and_check(s, &fresh, &conf, &command, &error);
         if (r < 0) {
                 reload_failed(s, error ? error : strerror(-r));
                 return;
         }
         swap_in(s, fresh, conf);
-        r = pool_run(s->pool, argv, environment, (unsigned) s->settings->concurrency);
+        r = pool_run(s->pool, &command, (unsigned) s->settings->concurrency);
         if (r < 0)
                 reload_failed(s, strerror(-r));
 }

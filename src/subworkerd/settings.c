@@ -27,6 +27,9 @@ static const ConfItem items[] = {
           .help = "the task modules whose tasks it offers" },
         { "Subworker", "ModulePath", "module-path", "FASTWORKER_MODULE_PATH", "DIRECTORY", CONF_LIST, S(module_path),
           .flags = CONF_PATHS, .help = "where task modules are looked up, before " MODULEDIR },
+        { "Subworker", "Python", "python", "FASTWORKER_PYTHON", "PATH", CONF_STRING, S(python),
+          .default_text = "/usr/bin/python3",
+          .help = "the interpreter for task modules in Python" },
         { "Subworker", "Concurrency", "concurrency", "FASTWORKER_WORKER_CONCURRENCY", "N", CONF_UINT, S(concurrency),
           .default_text = "1", .min = 1, .max = 1024,
           .help = "tasks it runs at once" },
@@ -42,6 +45,15 @@ static const ConfItem items[] = {
         { "Subworker", "MaxResultBytes", "max-result", NULL, "BYTES", CONF_BYTES, S(max_result_bytes),
           .default_text = "1M", .min = 1024, .max = WIRE_PAYLOAD_MAX,
           .help = "result of one task" },
+        { "Subworker", "TaskMemoryMax", "task-memory-max", NULL, "BYTES", CONF_BYTES, S(task_memory_max),
+          .default_text = "infinity", .min = 16 * 1024 * 1024, .max = UINT64_MAX,
+          .help = "memory of a task and all that it starts, or \"infinity\"" },
+        { "Subworker", "RecycleTasks", "recycle-tasks", NULL, "N", CONF_UINT, S(recycle_tasks),
+          .default_text = "0", .min = 0, .max = 1000000000,
+          .help = "start a runner anew after so many tasks, 0: never" },
+        { "Subworker", "RecycleMemory", "recycle-memory", NULL, "BYTES", CONF_BYTES, S(recycle_memory),
+          .default_text = "infinity", .min = 1024 * 1024, .max = UINT64_MAX,
+          .help = "start a runner anew when it uses more memory between tasks" },
         { "Subworker", "JobUser", "job-user", "FASTWORKER_JOB_USER", "USER", CONF_STRING, S(job_user),
           .flags = CONF_WIDENS_ACCESS | CONF_FIXED,
           .help = "run tasks as this user, not as the daemon's" },
@@ -100,6 +112,9 @@ int settings_check(const Settings *s, char **ret_error) {
                 return fail(ret_error, "ControlPlaneAddress", s->control_plane_address, no_target);
         if (s->discovery_address && !is_target(s->discovery_address))
                 return fail(ret_error, "DiscoveryAddress", s->discovery_address, no_target);
+        if (!s->python || s->python[0] != '/')
+                return fail(ret_error, "Python", s->python ?: "",
+                            "the absolute name of a program is needed");
         if (s->local && !s->control_plane_address)
                 return fail(ret_error, "--local", "yes", "needs --control-plane-address");
         return 0;

@@ -2,41 +2,15 @@
 
 #include <stdio.h>
 #include <sys/socket.h>
-#include <syslog.h>
 
-#include "exec.h"
-#include "log.h"
-#include "output.h"
-#include "slot.h"
+#include "slot-internal.h"
 #include "time-util.h"
 
 #define SOCKET_BUFFER_BYTES (512 * 1024)
-#define REASON_MAX          1024U
 
-/* How long we stay with one runner at a time. It may send and write without end; more than this it cannot have sent
- * before we began to look, as the socket and the pipe hold less. */
+/* How long we stay with one runner at a time. It may send without end; more than this it cannot have sent before we
+ * began to look, as the socket holds less. */
 #define SETTLE_BATCHES 64U
-#define OUTPUT_READS   256U
-
-struct Slot {
-        const SlotShared *shared;
-        SlotState state;
-        uint64_t state_since, ready_since;
-        bool was_ready, intended, broken;
-        char reason[REASON_MAX];
-
-        int fd;        /* ours */
-        int runner_fd; /* a duplicate of the runner's */
-        Process process;
-        sd_event_source *io, *child, *output_io;
-        Output *output;
-
-        JobList piped, staged;
-        unsigned n_piped, n_staged;
-        uint64_t piped_usec; /* expected, of both */
-        uint64_t seq;
-        uint64_t head_since;
-};
 
 static void set_state(Slot *s, SlotState state) {
         s->state = state;
@@ -65,12 +39,58 @@ Job *slot_head(const Slot *s, uint64_t *ret_since) {
         return TAILQ_FIRST(&s->piped);
 }
 
+uint64_t slot_seq(const Slot *s) {
+        return s->seq;
+}
+
+uint64_t slot_n_given(const Slot *s) {
+        return s->seq - s->first_seq;
+}
+
+/* --- what tasks use, and leave behind ------------------------------------------------------------- */
+
+void slot_measure(Slot *s) {
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+
+        meter_begin(&s->meter, s->process.pid, s->process.group, now - MIN(s->head_since, now));
+}
+
+uint64_t slot_memory(const Slot *s) {
+        return usage_memory(s->process.pid, s->process.group);
+}
+
+void slot_clean_up(Slot *s) {
+        process_end_children(&s->process);
+        meter_idle(&s->meter, s->process.pid, s->process.group);
+}
+
+static void enter_usage(Slot *s, Job *job, const Usage *total) {
+        Usage usage;
+
+        if (!meter_end(&s->meter, total, &usage))
+                return;
+        job->measured = true;
+        job->cpu_usec = usage.cpu_usec;
+        job->memory_peak_bytes = usage.memory_bytes;
+}
+
+/* Of a task that has run for so long that this does not count. */
+static void settle_long_task(Slot *s, Job *job) {
+        Usage total;
+
+        usage_read(s->process.pid, s->process.group, &total);
+        enter_usage(s, job, &total);
+        process_end_children(&s->process);
+}
+
 /* --- jobs into the socket and back ---------------------------------------------------------------- */
 
 bool slot_accepts(const Slot *s, uint32_t expected_usec) {
         unsigned n = slot_count(s);
 
         if (s->state != SLOT_READY || s->broken)
+                return false;
+        if (s->shared->tasks_max > 0 && slot_n_given(s) + s->n_staged >= s->shared->tasks_max)
                 return false;
         return n == 0 || (n < SLOT_PIPE_MAX && s->piped_usec + expected_usec <= SLOT_PIPED_USEC);
 }
@@ -105,11 +125,18 @@ static int compose(Slot *s, struct mmsghdr *mmsg) {
         int r;
 
         TAILQ_FOREACH(job, &s->staged, entry) {
+                const RunnerRunOptions options = {
+                        .soft_timeout_usec = job->limits.soft_timeout_usec,
+                        .timeout_usec = job->limits.timeout_usec,
+                        .traceparent = job->traceparent,
+                };
+
                 if (n == SLOT_PIPE_MAX)
                         break;
                 job->seq = s->seq + n;
-                r = runner_packet_run(&packets[n], job->seq, &job->key.id, job->key.attempt,
-                                      type_name(job->type), job->arguments, job->arguments_size);
+                r = runner_packet_run_with(&packets[n], job->seq, &job->key.id, job->key.attempt,
+                                           type_name(job->type), &options, job->arguments,
+                                           job->arguments_size);
                 if (r < 0)
                         return n > 0 ? (int) n : r;
                 mmsg[n] = (struct mmsghdr){ .msg_hdr = packets[n].msg };
@@ -173,15 +200,9 @@ static void give_back(Slot *s, const RunnerMessage *m, JobList *ret) {
                         continue;
                 remove_piped(s, job);
                 TAILQ_INSERT_TAIL(ret, job, entry);
+                s->first_seq++;
                 return;
         }
-}
-
-/* While other tasks wait in the socket behind the one that runs, the pipe is left alone: then the runner finds in it
- * what the task has written, and marks where that ends. With no other there, what is read is the task's. */
-static void resume_output(Slot *s) {
-        if (s->output_io && s->n_piped <= 1)
-                (void) sd_event_source_set_enabled(s->output_io, SD_EVENT_ON);
 }
 
 void slot_take_back(Slot *s, JobList *ret) {
@@ -196,99 +217,9 @@ void slot_take_back(Slot *s, JobList *ret) {
         while ((n = recv(s->runner_fd, header, sizeof(header), MSG_DONTWAIT)) > 0)
                 if (runner_decode(header, (size_t) n, &m) >= 0 && m.verb == RUNNER_RUN)
                         give_back(s, &m, ret);
-        resume_output(s);
-}
-
-/* --- what tasks write ----------------------------------------------------------------------------- */
-
-static void log_output(Slot *s, const Job *job, int priority, const char *text, size_t size) {
-        const RunnerMessage m = {
-                .verb = RUNNER_LOG,
-                .priority = priority,
-                .payload = text,
-                .payload_size = size,
-        };
-
-        s->shared->handlers->log(s, job, &m, s->shared->userdata);
-}
-
-/* Whether one more message may go to the journal. Those that would not be shown do not count. */
-static bool admit(Slot *s, int priority) {
-        unsigned lost = 0;
-        char text[64];
-
-        if (!log_is_shown(priority) || !output_admit(s->output, now_usec(CLOCK_MONOTONIC), &lost))
-                return false;
-        if (lost > 0) {
-                int n = snprintf(text, sizeof(text), "%u lines of output were left out", lost);
-
-                log_output(s, NULL, LOG_WARNING, text, (size_t) n);
-        }
-        return true;
-}
-
-static void log_line(Slot *s, const Job *job, const char *line, size_t size) {
-        if (admit(s, LOG_INFO))
-                log_output(s, job, LOG_INFO, line, size);
-}
-
-/* What has been read is the task's, up to its mark. Returns whether that was met. */
-static bool log_lines(Slot *s, const Job *job, uint64_t seq) {
-        const char *line;
-        size_t size;
-        OutputNext next;
-
-        while ((next = output_next(s->output, seq, &line, &size)) == OUTPUT_LINE)
-                log_line(s, job, line, size);
-        return next == OUTPUT_MARK;
-}
-
-/* The task has ended. With a mark, what it wrote ends there; without, all of it was read before. */
-static void end_output(Slot *s, const Job *job, uint64_t seq, bool marked) {
-        const char *line;
-        size_t size;
-
-        for (unsigned i = 0; marked && !log_lines(s, job, seq); i++)
-                marked = i < OUTPUT_READS && output_read(s->output) > 0;
-        if (marked)
-                output_skip_mark(s->output);
-        else if (output_rest(s->output, &line, &size))
-                log_line(s, job, line, size);
-}
-
-static int on_output(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Slot *s = userdata;
-        const Job *job;
-        ssize_t n;
-
-        slot_settle(s);
-        if (s->n_piped > 1)
-                return sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        n = output_read(s->output);
-        job = TAILQ_FIRST(&s->piped);
-        /* Behind a mark is what is to wait until the end of the task was received, too. */
-        if (log_lines(s, job, job ? job->seq : 0) || n == 0 || (n < 0 && n != -EAGAIN))
-                return sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        return 0;
-}
-
-/* All that is left, when the process has ended. */
-static void drain_output(Slot *s) {
-        const Job *job = TAILQ_FIRST(&s->piped);
-        const char *line;
-        size_t size;
-
-        if (!s->output)
-                return;
-        for (unsigned i = 0; i < OUTPUT_READS; i++) {
-                if (log_lines(s, job, job ? job->seq : 0))
-                        output_skip_mark(s->output);
-                if (output_read(s->output) <= 0)
-                        break;
-        }
-        (void) log_lines(s, job, job ? job->seq : 0);
-        while (output_rest(s->output, &line, &size))
-                log_line(s, job, line, size);
+        if (s->n_piped == 0)
+                s->meter.running = false;
+        slot_output_resume(s);
 }
 
 /* --- answers -------------------------------------------------------------------------------------- */
@@ -315,6 +246,7 @@ static void on_hello(Slot *s, const RunnerMessage *m) {
                 return;
         }
         s->was_ready = true;
+        process_keep_children(&s->process);
         set_state(s, SLOT_READY);
         s->ready_since = s->state_since;
         s->shared->handlers->ready(s, m->payload, m->payload_size, s->shared->userdata);
@@ -327,9 +259,11 @@ static void on_done(Slot *s, const RunnerMessage *m) {
                 break_off(s, "runner reported the end of a task that it does not have");
                 return;
         }
-        end_output(s, job, m->seq, m->marked);
+        slot_output_end(s, job, m->seq, m->marked);
+        if (s->meter.running)
+                settle_long_task(s, job);
         remove_piped(s, job);
-        resume_output(s);
+        slot_output_resume(s);
         if (s->n_piped > 0)
                 s->head_since = now_usec(CLOCK_MONOTONIC);
         s->shared->handlers->done(s, job, m, s->shared->userdata);
@@ -338,9 +272,16 @@ static void on_done(Slot *s, const RunnerMessage *m) {
 static void on_log(Slot *s, const RunnerMessage *m) {
         Job *job = TAILQ_FIRST(&s->piped);
 
-        if (admit(s, m->priority))
+        if (slot_output_admit(s, m->priority))
                 s->shared->handlers->log(s, job && job->seq == m->seq ? job : NULL, m,
                                          s->shared->userdata);
+}
+
+static void on_progress(Slot *s, const RunnerMessage *m) {
+        Job *job = TAILQ_FIRST(&s->piped);
+
+        if (job && job->seq == m->seq)
+                s->shared->handlers->progress(s, job, m, s->shared->userdata);
 }
 
 static void on_message(Slot *s, const RunnerMessage *m) {
@@ -350,13 +291,16 @@ static void on_message(Slot *s, const RunnerMessage *m) {
                 break;
         case RUNNER_FAILED:
                 (void) snprintf(s->reason, sizeof(s->reason), "%.*s",
-                                (int) MIN(m->payload_size, (size_t) REASON_MAX), m->payload);
+                                (int) MIN(m->payload_size, (size_t) SLOT_REASON_MAX), m->payload);
                 break;
         case RUNNER_DONE:
                 on_done(s, m);
                 break;
         case RUNNER_LOG:
                 on_log(s, m);
+                break;
+        case RUNNER_PROGRESS:
+                on_progress(s, m);
                 break;
         case RUNNER_RUN:
                 break_off(s, "runner sent a request");
@@ -415,8 +359,14 @@ static void close_all(Slot *s) {
         s->runner_fd = safe_close(s->runner_fd);
 }
 
+static JobReason why_ended(const ProcessEnd *how) {
+        if (how->oom != CGROUP_OOM_NONE)
+                return JOB_REASON_OOM;
+        return how->status.si_code == CLD_EXITED ? JOB_REASON_EXIT : JOB_REASON_SIGNAL;
+}
+
 /* The handler may free the slot. */
-static void report_end(Slot *s) {
+static void report_end(Slot *s, const ProcessEnd *how) {
         const SlotShared *shared = s->shared;
         JobList undone = TAILQ_HEAD_INITIALIZER(undone);
         uint64_t now = now_usec(CLOCK_MONOTONIC), ran = now - MIN(s->head_since, now);
@@ -431,11 +381,14 @@ static void report_end(Slot *s) {
         Job *job;
 
         slot_take_back(s, &undone);
-        drain_output(s);
+        slot_output_drain(s);
         close_all(s);
         end.interrupted = TAILQ_FIRST(&s->piped);
-        if (end.interrupted)
+        if (end.interrupted) {
                 remove_piped(s, end.interrupted);
+                end.interrupted->reason = why_ended(how);
+                enter_usage(s, end.interrupted, &how->usage);
+        }
 
         /* A runner that takes more than one packet at a time has no right to; only the first can run. */
         while ((job = TAILQ_LAST(&s->piped, JobList))) {
@@ -450,12 +403,12 @@ static void report_end(Slot *s) {
 
 static int on_child(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Slot *s = userdata;
-        siginfo_t status;
+        ProcessEnd how = {};
         int r;
 
         /* Nothing comes after its last words, but they may not have been read. */
         slot_settle(s);
-        r = process_reap(&s->process, &status);
+        r = process_reap(&s->process, &how);
         if (r == -EAGAIN)
                 return 0;
         if (isempty(s->reason)) {
@@ -463,9 +416,9 @@ static int on_child(sd_event_source *source, int fd, uint32_t revents, void *use
                         (void) snprintf(s->reason, sizeof(s->reason), "runner was lost: %s",
                                         strerror(-r));
                 else
-                        process_describe(&status, s->reason, sizeof(s->reason));
+                        process_describe(&how, s->reason, sizeof(s->reason));
         }
-        report_end(s);
+        report_end(s, &how);
         return 0;
 }
 
@@ -476,7 +429,7 @@ static int watch(Slot *s) {
         if (r < 0)
                 return r;
         r = sd_event_add_io(s->shared->event, &s->output_io, output_fd(s->output), EPOLLIN,
-                            on_output, s);
+                            slot_on_output, s);
         if (r < 0)
                 return r;
         return sd_event_add_io(s->shared->event, &s->child, s->process.pidfd, EPOLLIN, on_child, s);
@@ -489,6 +442,8 @@ int slot_start(Slot *s, char *const *argv, char *const *environment) {
                 .environment = environment,
                 .output_fd = -EBADF,
                 .user = s->shared->user,
+                .cgroup = s->shared->cgroup,
+                .memory_max = s->shared->memory_max,
         };
         int fds[2], r;
 
@@ -512,6 +467,8 @@ int slot_start(Slot *s, char *const *argv, char *const *environment) {
                 return r;
         }
         s->was_ready = s->intended = s->broken = false;
+        s->first_seq = s->seq;
+        meter_reset(&s->meter);
         s->reason[0] = '\0';
         set_state(s, SLOT_STARTING);
         return 0;

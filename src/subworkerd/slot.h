@@ -9,6 +9,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "cgroup.h"
 #include "job-user.h"
 #include "job.h"
 #include "runner-wire.h"
@@ -41,6 +42,8 @@ typedef struct SlotHandlers {
         void (*ready)(Slot *s, const char *types, size_t size, void *userdata);
         /* The job is out of the pipe; the message is its DONE. */
         void (*done)(Slot *s, Job *job, const RunnerMessage *m, void *userdata);
+        /* The job that runs. */
+        void (*progress)(Slot *s, const Job *job, const RunnerMessage *m, void *userdata);
         void (*log)(Slot *s, const Job *job, const RunnerMessage *m, void *userdata);
         void (*gone)(Slot *s, const SlotEnd *end, void *userdata);
         /* After a batch of the above. */
@@ -56,6 +59,9 @@ typedef struct SlotShared {
         void *userdata;
         size_t result_max;
         const JobUser *user; /* NULL: ours */
+        Cgroup *cgroup;      /* NULL: none */
+        uint64_t memory_max; /* of processes that are started from now on; 0: no limit */
+        uint64_t tasks_max;  /* in the life of a process; 0: no limit */
 } SlotShared;
 
 int slot_new(const SlotShared *shared, Slot **ret);
@@ -75,6 +81,18 @@ uint64_t slot_state_since(const Slot *s);
  * (CLOCK_MONOTONIC). NULL when there is none. */
 unsigned slot_count(const Slot *s);
 Job *slot_head(const Slot *s, uint64_t *ret_since);
+
+/* The number of the next task; it grows. */
+uint64_t slot_seq(const Slot *s);
+/* Tasks that were given to the process and not taken back, since it was started. */
+uint64_t slot_n_given(const Slot *s);
+
+/* The first task has run for so long that what it uses is to be measured. */
+void slot_measure(Slot *s);
+/* Resident memory, 0 if not known. */
+uint64_t slot_memory(const Slot *s);
+/* No task runs, nor has for a moment: ends what short ones have left behind. */
+void slot_clean_up(Slot *s);
 
 /* Whether a task of that expected duration may go behind what is there. */
 bool slot_accepts(const Slot *s, uint32_t expected_usec);

@@ -14,6 +14,7 @@
 #include "notify.h"
 #include "outbox.h"
 #include "pool.h"
+#include "progress.h"
 #include "reload-request.h"
 #include "settings.h"
 #include "type.h"
@@ -37,8 +38,10 @@ typedef struct Subworkerd {
         TypeTable *types;
         JobTable *jobs;
         JobUser *job_user; /* NULL: tasks run as our user */
+        Cgroup *cgroup;    /* NULL: runners have none */
         Pool *pool;
         Outbox *outbox;
+        ProgressTable *progress;
         Link *link;
         Endpoint *endpoint; /* NULL: none */
 
@@ -80,6 +83,9 @@ void tasks_flush(Subworkerd *s);
 void manager_show_status(Subworkerd *s);
 void manager_ready(Subworkerd *s);
 
+/* When runners are replaced, and what one may use, by the settings. */
+PoolWear manager_wear(const Settings *settings, uint64_t *ret_memory_max);
+
 /* drain.c */
 void drain_begin(Subworkerd *s);
 /* The same, because there is nothing to do. */
@@ -100,7 +106,7 @@ void reload(Subworkerd *s);
 /* The pool has taken the new modules, or has refused them. */
 void reload_done(Subworkerd *s);
 void reload_failed(Subworkerd *s, const char *reason);
-/* The command line and environment of runners for these settings. Returns 0, or -errno with a line that says
+/* The command lines and environment of runners for these settings. Returns 0, or -errno with a line that says
  * why (a fresh string, or NULL). */
-int reload_runner_command(const Settings *settings, const JobUser *user, char ***ret_argv,
-                          char ***ret_environment, char **ret_error);
+int reload_runner_command(const Settings *settings, const JobUser *user, PoolCommand *ret,
+                          char **ret_error);

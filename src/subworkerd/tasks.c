@@ -43,6 +43,8 @@ static int take_task(Subworkerd *s, const struct iovec *g) {
                 log_debug("A task was sent that is here already, ignoring.");
                 return 0;
         }
+        if (r >= 0)
+                r = job_set_options(job, g[4].iov_base, g[4].iov_len);
         if (r < 0)
                 return r;
         if (!type || !type_is_offered(type)) {
@@ -111,6 +113,28 @@ static void on_refused(const struct iovec *correlation, WireError code, const ch
 
 /* --- registration --------------------------------------------------------------------------------- */
 
+/* What a type's options are is for controld to know; but they must be an object. */
+static int add_type_options(const Subworkerd *s, struct json_object *o, const TaskType *t) {
+        const char *text = type_options(t), *error = "out of memory";
+        struct json_object *options = NULL;
+        int r;
+
+        if (isempty(text))
+                return 0;
+        r = json_parse_object(text, strlen(text), &options, &error);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                log_event(LOG_WARNING, 0,
+                          LOG_FIELDS(.task_name = type_name(t),
+                                     .worker_id = s->settings->worker_id),
+                          "The options of task %s are no JSON object, ignoring them: %s",
+                          type_name(t), error);
+                return 0;
+        }
+        return json_add(o, "options", options);
+}
+
 static int add_types(const Subworkerd *s, struct json_object *o) {
         struct json_object *list = json_object_new_array();
         int r;
@@ -125,6 +149,8 @@ static int add_types(const Subworkerd *s, struct json_object *o) {
                 r = json_add_string(type, "name", type_name(t));
                 if (r >= 0)
                         r = json_add_string(type, "description", type_description(t));
+                if (r >= 0)
+                        r = add_type_options(s, type, t);
                 if (r >= 0 && json_object_array_add(list, type) < 0)
                         r = -ENOMEM;
                 if (r >= 0)
@@ -352,9 +378,17 @@ static void limit_result(Subworkerd *s, Job *job) {
                    job->completed_usec);
 }
 
+static void on_progress(const Job *job, unsigned percent, const char *text, size_t size,
+                        void *userdata) {
+        Subworkerd *s = userdata;
+
+        progress_report(s->progress, job, percent, text, size);
+}
+
 static void on_finished(Job *job, void *userdata) {
         Subworkerd *s = userdata;
 
+        progress_forget(s->progress, job);
         s->n_done++;
         limit_result(s, job);
         log_task(s, job, wire_outcome_to_string(job->outcome));
@@ -364,6 +398,7 @@ static void on_finished(Job *job, void *userdata) {
 static void on_released(Job *job, void *userdata) {
         Subworkerd *s = userdata;
 
+        progress_forget(s->progress, job);
         log_task(s, job, "handed back");
         outbox_released(s->outbox, job);
 }
@@ -371,6 +406,7 @@ static void on_released(Job *job, void *userdata) {
 static void on_dropped(Job *job, void *userdata) {
         Subworkerd *s = userdata;
 
+        progress_forget(s->progress, job);
         log_task(s, job, "dropped");
         job_table_remove(s->jobs, job);
 }
@@ -402,6 +438,7 @@ const PoolHandlers tasks_pool_handlers = {
         .finished = on_finished,
         .released = on_released,
         .dropped = on_dropped,
+        .progress = on_progress,
         .log = on_log,
         .turn = on_pool_turn,
 };
@@ -435,6 +472,10 @@ void tasks_flush(Subworkerd *s) {
         }
         if (link_state(s->link) != LINK_UP)
                 return;
+        if (progress_flush(s->progress, now_usec(CLOCK_MONOTONIC)) < 0)
+                arm_outbox_timer(s, now_usec(CLOCK_MONOTONIC) + ROOM_USEC);
+        else
+                arm_outbox_timer(s, progress_due(s->progress));
         arm_outbox_timer(s, outbox_due(s->outbox));
         if (s->registered_slots != announced_slots(s) && s->drain == DRAIN_NONE)
                 link_register_again(s->link);

@@ -8,13 +8,19 @@
 /* Descriptions are for one line of a table. */
 #define DESCRIPTION_MAX 1024U
 #define OPTIONS_MAX     16384U
+#define FILE_MAX        4096U
 
 struct TaskType {
         char *name;
         char *description;
         char *options; /* NULL: none */
+        char *file;    /* NULL: not said */
+        TaskLimits limits;
+        RunnerKind kind;
         bool offered;
-        bool seen; /* in the list that is being read */
+        bool seen;               /* in a list that is being read */
+        RunnerKind claimed;      /* the kind whose list that is */
+        struct iovec claim_file; /* and the file there */
         Average average;
         UT_hash_handle hh;
 };
@@ -22,6 +28,7 @@ struct TaskType {
 struct TypeTable {
         TaskType *types;
         const TaskType *last; /* found last: the same type often comes many times in a row */
+        char *conflict[2];    /* files of the last one */
 };
 
 static TaskType *task_type_free(TaskType *t) {
@@ -30,6 +37,7 @@ static TaskType *task_type_free(TaskType *t) {
         free(t->name);
         free(t->description);
         free(t->options);
+        free(t->file);
         free(t);
         return NULL;
 }
@@ -52,7 +60,7 @@ static int add(TypeTable *t, const struct iovec *name, TaskType **ret) {
 }
 
 typedef struct Line {
-        struct iovec name, description, options;
+        struct iovec name, description, options, file;
 } Line;
 
 /* Up to the next tabulator or the end; *p is behind it then, or NULL. */
@@ -78,8 +86,10 @@ static int next_line(const char **p, size_t *left, Line *ret) {
         ret->name = next_column(&column, end);
         ret->description = next_column(&column, end);
         ret->options = next_column(&column, end);
+        ret->file = next_column(&column, end);
         if (!wire_field_is_valid(WIRE_KIND_NAME, &ret->name) ||
-            ret->description.iov_len > DESCRIPTION_MAX || ret->options.iov_len > OPTIONS_MAX)
+            ret->description.iov_len > DESCRIPTION_MAX || ret->options.iov_len > OPTIONS_MAX ||
+            ret->file.iov_len > FILE_MAX)
                 return -EBADMSG;
         return 1;
 }
@@ -100,54 +110,147 @@ static int set_text(char **to, const struct iovec *text) {
         return 1;
 }
 
-static int set_one(TypeTable *t, const Line *line) {
-        TaskType *type = type_table_find(t, line->name.iov_base, line->name.iov_len);
-        int r, changed;
-
-        if (!type) {
-                r = add(t, &line->name, &type);
-                if (r < 0)
-                        return r;
-        }
-        changed = !type->offered;
-        r = set_text(&type->description, &line->description);
-        if (r >= 0) {
-                changed |= r;
-                r = set_text(&type->options, &line->options);
-        }
-        if (r < 0)
-                return r;
-        type->offered = type->seen = true;
-        return changed | r;
-}
-
-int type_table_set(TypeTable *t, const char *list, size_t size) {
-        const char *p = list;
-        size_t left = size;
+static int check(const TypeList *list) {
+        const char *p = list->text;
+        size_t left = list->size;
         Line line;
-        bool changed = false;
         int r;
 
         while ((r = next_line(&p, &left, &line)) > 0)
                 ;
+        return r;
+}
+
+static int explain(TypeTable *t, const TaskType *type, const struct iovec *file,
+                   TypeConflict *ret) {
+        const struct iovec *files[] = { &type->claim_file, file };
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+                free(t->conflict[i]);
+                t->conflict[i] = strndup(files[i]->iov_base, files[i]->iov_len);
+                if (!t->conflict[i])
+                        return -ENOMEM;
+        }
+        *ret = (TypeConflict){ type->name, t->conflict[0], t->conflict[1] };
+        return -EEXIST;
+}
+
+/* Enters the names of a list that are new, not offered yet, and notes that it names them. */
+static int claim(TypeTable *t, RunnerKind kind, const TypeList *list, TypeConflict *ret_conflict) {
+        const char *p = list->text;
+        size_t left = list->size;
+        Line line;
+        int r;
+
+        while (next_line(&p, &left, &line) > 0) {
+                TaskType *type = type_table_find(t, line.name.iov_base, line.name.iov_len);
+
+                if (!type) {
+                        r = add(t, &line.name, &type);
+                        if (r < 0)
+                                return r;
+                }
+                if (type->seen && type->claimed != kind)
+                        return explain(t, type, &line.file, ret_conflict);
+                type->seen = true;
+                type->claimed = kind;
+                type->claim_file = line.file;
+        }
+        return 0;
+}
+
+/* What stays as it is counts as named by its old list. */
+static void claim_others(TypeTable *t, RunnerKind kind) {
+        for (TaskType *type = t->types; type; type = type->hh.next) {
+                type->seen = type->offered && kind != _RUNNER_KIND_INVALID && type->kind != kind;
+                type->claimed = type->kind;
+                type->claim_file = (struct iovec){ type->file ?: (char *) "",
+                                                   type->file ? strlen(type->file) : 0 };
+        }
+}
+
+static void set_limits(TaskType *t) {
+        t->limits = (TaskLimits){};
+        if (t->options)
+                (void) task_limits_parse(t->options, strlen(t->options), &t->limits);
+}
+
+static int set_one(TypeTable *t, RunnerKind kind, const Line *line) {
+        TaskType *type = type_table_find(t, line->name.iov_base, line->name.iov_len);
+        bool changed = !type->offered || type->kind != kind;
+        int r;
+
+        r = set_text(&type->description, &line->description);
+        changed = changed || r > 0;
+        if (r >= 0)
+                r = set_text(&type->options, &line->options);
+        changed = changed || r > 0;
+        if (r > 0)
+                set_limits(type);
+        if (r >= 0)
+                r = set_text(&type->file, &line->file);
+        if (r < 0)
+                return r;
+        type->kind = kind;
+        type->offered = true;
+        return changed;
+}
+
+static int apply(TypeTable *t, RunnerKind kind, const TypeList *list) {
+        const char *p = list->text;
+        size_t left = list->size;
+        Line line;
+        int r, changed = 0;
+
+        while (next_line(&p, &left, &line) > 0) {
+                r = set_one(t, kind, &line);
+                if (r < 0)
+                        return r;
+                changed |= r;
+        }
+        return changed;
+}
+
+/* `only`: the other kinds stay as they are. */
+static int set_lists(TypeTable *t, const TypeList *lists, RunnerKind only,
+                     TypeConflict *ret_conflict) {
+        int r = 0, changed = 0;
+
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX && r >= 0; kind++)
+                if (lists[kind].text)
+                        r = check(&lists[kind]);
         if (r < 0)
                 return r;
 
-        for (TaskType *type = t->types; type; type = type->hh.next)
-                type->seen = false;
-        p = list;
-        left = size;
-        while (next_line(&p, &left, &line) > 0) {
-                r = set_one(t, &line);
-                if (r < 0)
-                        return r;
-                changed = changed || r > 0;
-        }
+        claim_others(t, only);
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX && r >= 0; kind++)
+                if (lists[kind].text)
+                        r = claim(t, kind, &lists[kind], ret_conflict);
+        for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX && r >= 0; kind++)
+                if (lists[kind].text) {
+                        r = apply(t, kind, &lists[kind]);
+                        changed |= r > 0;
+                }
+        if (r < 0)
+                return r;
         for (TaskType *type = t->types; type; type = type->hh.next) {
-                changed = changed || (type->offered && !type->seen);
-                type->offered = type->seen;
+                changed |= type->offered && !type->seen;
+                type->offered = type->offered && type->seen;
         }
         return changed;
+}
+
+int type_table_set(TypeTable *t, RunnerKind kind, const char *list, size_t size,
+                   TypeConflict *ret_conflict) {
+        TypeList lists[_RUNNER_KIND_MAX] = {};
+
+        lists[kind] = (TypeList){ list, size };
+        return set_lists(t, lists, kind, ret_conflict);
+}
+
+int type_table_set_all(TypeTable *t, const TypeList lists[static _RUNNER_KIND_MAX],
+                       TypeConflict *ret_conflict) {
+        return set_lists(t, lists, _RUNNER_KIND_INVALID, ret_conflict);
 }
 
 TaskType *type_table_find(TypeTable *t, const char *name, size_t size) {
@@ -189,6 +292,18 @@ const char *type_options(const TaskType *t) {
         return t->options ?: "";
 }
 
+const TaskLimits *type_limits(const TaskType *t) {
+        return &t->limits;
+}
+
+const char *type_file(const TaskType *t) {
+        return t->file ?: "";
+}
+
+RunnerKind type_kind(const TaskType *t) {
+        return t->kind;
+}
+
 bool type_is_offered(const TaskType *t) {
         return t->offered;
 }
@@ -226,6 +341,8 @@ TypeTable *type_table_free(TypeTable *t) {
                 HASH_DEL(t->types, type);
                 task_type_free(type);
         }
+        for (size_t i = 0; i < ELEMENTSOF(t->conflict); i++)
+                free(t->conflict[i]);
         free(t);
         return NULL;
 }

@@ -3,10 +3,17 @@
 
 /* The task types that the runners offer, and how long tasks of each took lately. Pure. */
 
+#include "limits.h"
 #include "macro.h"
+#include "module-path.h"
 
 typedef struct TaskType TaskType;
 typedef struct TypeTable TypeTable;
+
+/* A name that runners of two kinds offer, and the files it is in; good until the next call. */
+typedef struct TypeConflict {
+        const char *name, *file, *other_file;
+} TypeConflict;
 
 /* The answer of type_expected_usec() for a type of which no task has ended yet. */
 #define EXPECTED_UNKNOWN UINT32_MAX
@@ -15,10 +22,20 @@ int type_table_new(TypeTable **ret);
 TypeTable *type_table_free(TypeTable *t);
 DEFINE_CLEANUP_FUNC(TypeTable *, type_table_free);
 
-/* Replaces what is offered by a list of "name TAB description TAB options" lines, as in HELLO. Types that are gone stay
- * known (their durations, and tasks that refer to them) but are no longer offered. Returns 1 if names,
- * descriptions or options changed, 0 if not, -EBADMSG for a list that is none (nothing changed), or -ENOMEM. */
-int type_table_set(TypeTable *t, const char *list, size_t size);
+/* Replaces what runners of that kind offer by a list of "name TAB description TAB options TAB file" lines, as in HELLO. Types that
+ * are gone stay known (their durations, and tasks that refer to them) but are no longer offered. Returns 1 if names,
+ * descriptions, options or kinds changed, 0 if not; and with nothing changed -EBADMSG for a list that is none, -EEXIST if a
+ * name is offered by another kind (see *ret_conflict), or -ENOMEM. */
+int type_table_set(TypeTable *t, RunnerKind kind, const char *list, size_t size,
+                   TypeConflict *ret_conflict);
+
+/* The same for all kinds at once; NULL: there are no runners of that kind. */
+typedef struct TypeList {
+        const char *text;
+        size_t size;
+} TypeList;
+int type_table_set_all(TypeTable *t, const TypeList lists[static _RUNNER_KIND_MAX],
+                       TypeConflict *ret_conflict);
 
 /* NULL if the type was never offered. The pointer stays good for the life of the table. */
 TaskType *type_table_find(TypeTable *t, const char *name, size_t size);
@@ -32,6 +49,11 @@ const char *type_name(const TaskType *t);
 const char *type_description(const TaskType *t);
 /* A JSON object as the runner wrote it, not checked; empty if there was none. */
 const char *type_options(const TaskType *t);
+/* What these say of limits. */
+const TaskLimits *type_limits(const TaskType *t);
+/* The module it is in; empty if the runner did not say. */
+const char *type_file(const TaskType *t);
+RunnerKind type_kind(const TaskType *t);
 bool type_is_offered(const TaskType *t);
 
 /* A task has ended after so long. */

@@ -132,7 +132,8 @@ static int run(Bench *b, const char *runner, const char *module, unsigned n_slot
         PoolConfig config = { .worker_id = "bench",
                               .result_max = 1U << 20,
                               .prefetch_max = WINDOW };
-        char **argv = NULL, **environment = NULL;
+        PoolCommand command = {};
+        char ***argv = &command.argv[RUNNER_NATIVE];
         int r;
 
         r = sd_event_new(&b->event);
@@ -143,14 +144,14 @@ static int run(Bench *b, const char *runner, const char *module, unsigned n_slot
         if (r >= 0)
                 r = pool_new(b->event, b->types, &config, &handlers, b, &b->pool);
         if (r >= 0)
-                r = strv_extend(&argv, runner);
+                r = strv_extend(argv, runner);
         if (r >= 0)
-                r = strv_extend(&argv, module);
+                r = strv_extend(argv, module);
         if (r >= 0)
-                r = exec_environment(&environment);
+                r = exec_environment(&command.environment);
         if (r < 0)
                 return r;
-        r = pool_run(b->pool, argv, environment, n_slots);
+        r = pool_run(b->pool, &command, n_slots);
         if (r < 0)
                 return r;
         return sd_event_loop(b->event);

@@ -100,6 +100,53 @@ static int hold(fastworker_call *call) {
         return fastworker_return(call, line);
 }
 
+static _Noreturn void stubborn(int fd) {
+        char line[32];
+        int n = snprintf(line, sizeof(line), "%d\n", (int) getpid());
+
+        (void) signal(SIGTERM, SIG_IGN);
+        (void) signal(SIGHUP, SIG_IGN);
+        (void) !write(fd, line, (size_t) n);
+        for (;;)
+                (void) pause();
+}
+
+/* crowd DIRECTORY WAIT: starts 50 processes, 25 of them in sessions of their own with a parent that is gone, which
+ * ignore signals and write their numbers to DIRECTORY/pids; if WAIT is "wait", runs on as hold. */
+static int crowd(fastworker_call *call) {
+        struct json_object *o = NULL;
+        const char *directory = text_argument(call, 0, &o), *how = text_argument(call, 1, &o);
+        bool wait = how && strcmp(how, "wait") == 0;
+        char path[256];
+        int fd, r = 0;
+
+        if (!directory) {
+                json_object_put(o);
+                return -EINVAL;
+        }
+        (void) snprintf(path, sizeof(path), "%s/pids", directory);
+        fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+        for (int i = 0; i < 50 && fd >= 0 && r >= 0; i++) {
+                pid_t pid = fork();
+
+                r = pid < 0 ? -errno : 0;
+                if (pid != 0)
+                        continue;
+                if (i % 2 == 0) {
+                        (void) setsid();
+                        if (fork() != 0)
+                                _exit(0);
+                }
+                stubborn(fd);
+        }
+        if (fd < 0)
+                r = -errno;
+        else
+                (void) close(fd);
+        json_object_put(o);
+        return r < 0 || !wait ? r : hold(call);
+}
+
 /* die HOW: "abort", "segv", "kill", or "exit". */
 static int die(fastworker_call *call) {
         struct json_object *o = NULL;
@@ -231,6 +278,7 @@ FASTWORKER_MODULE(FASTWORKER_TASK("noop", noop, "Does nothing."),
                   FASTWORKER_TASK("record", record, "Adds a line to a file."),
                   FASTWORKER_TASK("hold", hold, "Runs until the test lets it go."),
                   FASTWORKER_TASK("die", die, "Ends its process."),
+                  FASTWORKER_TASK("crowd", crowd, "Starts many processes."),
                   FASTWORKER_TASK("hold-and-die", hold_and_die, "Runs until let go, and crashes."),
                   FASTWORKER_TASK("die-unless", die_unless, "Crashes unless a file is there."),
                   FASTWORKER_TASK("fail-with", fail, "Fails with a text or a number."),

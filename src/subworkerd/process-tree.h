@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Finding and ending all that a process has started, however it was started: a program that forks twice to get
+ * away becomes a child of the nearest ancestor that is a child subreaper, so every runner is one, and so are we.
+ * Where a control group does the same, the kernel knows better; this is for where there is none. */
+
+#include <sys/types.h>
+
+#include "macro.h"
+
+typedef struct PidList {
+        pid_t *pids;
+        size_t n, allocated;
+} PidList;
+
+void pid_list_done(PidList *l);
+int pid_list_add(PidList *l, pid_t pid);
+bool pid_list_has(const PidList *l, pid_t pid);
+
+/* Makes the calling process the new parent of all its descendants that lose theirs. Outlives exec(). */
+int process_tree_adopt(void);
+
+/* Adds the children of a process. What other users' processes have started may be hidden from us; then there are
+ * none. Returns 0 or -ENOMEM. */
+int process_tree_children(pid_t pid, PidList *l);
+
+/* Kills all descendants of a process but those in `keep` (which may be NULL). They are stopped first, and looked
+ * for until nothing new is found, so that none gets away by starting another. Returns how many were signalled. */
+size_t process_tree_kill_below(pid_t root, const PidList *keep);
+
+/* The same, and the process. It must be a child of ours that was not collected yet. */
+void process_tree_kill(pid_t root);
+
+/* Kills children of ours that are not in `known`, with all below: what runners that are gone have left to us; and
+ * collects them. Returns how many have not ended yet. */
+size_t process_tree_end_orphans(const PidList *known);

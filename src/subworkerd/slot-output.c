@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What tasks write to their standard output and error: which line is whose. */
+
+#include <stdio.h>
+#include <syslog.h>
+
+#include "log.h"
+#include "slot-internal.h"
+#include "time-util.h"
+
+/* How long we stay with one runner's pipe at a time. Tasks may write without end; more than this they cannot have
+ * written before we began to look, as the pipe holds less. */
+#define OUTPUT_READS 256U
+
+/* While other tasks wait in the socket behind the one that runs, the pipe is left alone: then the runner finds in it
+ * what the task has written, and marks where that ends. With no other there, what is read is the task's. */
+void slot_output_resume(Slot *s) {
+        if (s->output_io && s->n_piped <= 1)
+                (void) sd_event_source_set_enabled(s->output_io, SD_EVENT_ON);
+}
+
+static void log_output(Slot *s, const Job *job, int priority, const char *text, size_t size) {
+        const RunnerMessage m = {
+                .verb = RUNNER_LOG,
+                .priority = priority,
+                .payload = text,
+                .payload_size = size,
+        };
+
+        s->shared->handlers->log(s, job, &m, s->shared->userdata);
+}
+
+bool slot_output_admit(Slot *s, int priority) {
+        unsigned lost = 0;
+        char text[64];
+
+        if (!log_is_shown(priority) || !output_admit(s->output, now_usec(CLOCK_MONOTONIC), &lost))
+                return false;
+        if (lost > 0) {
+                int n = snprintf(text, sizeof(text), "%u lines of output were left out", lost);
+
+                log_output(s, NULL, LOG_WARNING, text, (size_t) n);
+        }
+        return true;
+}
+
+static void log_line(Slot *s, const Job *job, const char *line, size_t size) {
+        if (slot_output_admit(s, LOG_INFO))
+                log_output(s, job, LOG_INFO, line, size);
+}
+
+/* What has been read is the task's, up to its mark. Returns whether that was met. */
+static bool log_lines(Slot *s, const Job *job, uint64_t seq) {
+        const char *line;
+        size_t size;
+        OutputNext next;
+
+        while ((next = output_next(s->output, seq, &line, &size)) == OUTPUT_LINE)
+                log_line(s, job, line, size);
+        return next == OUTPUT_MARK;
+}
+
+void slot_output_end(Slot *s, const Job *job, uint64_t seq, bool marked) {
+        const char *line;
+        size_t size;
+
+        for (unsigned i = 0; marked && !log_lines(s, job, seq); i++)
+                marked = i < OUTPUT_READS && output_read(s->output) > 0;
+        if (marked)
+                output_skip_mark(s->output);
+        else if (output_rest(s->output, &line, &size))
+                log_line(s, job, line, size);
+}
+
+int slot_on_output(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Slot *s = userdata;
+        const Job *job;
+        ssize_t n;
+
+        slot_settle(s);
+        if (s->n_piped > 1)
+                return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        n = output_read(s->output);
+        job = TAILQ_FIRST(&s->piped);
+        /* Behind a mark is what is to wait until the end of the task was received, too. */
+        if (log_lines(s, job, job ? job->seq : 0) || n == 0 || (n < 0 && n != -EAGAIN))
+                return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return 0;
+}
+
+void slot_output_drain(Slot *s) {
+        const Job *job = TAILQ_FIRST(&s->piped);
+        const char *line;
+        size_t size;
+
+        if (!s->output)
+                return;
+        for (unsigned i = 0; i < OUTPUT_READS; i++) {
+                if (log_lines(s, job, job ? job->seq : 0))
+                        output_skip_mark(s->output);
+                if (output_read(s->output) <= 0)
+                        break;
+        }
+        (void) log_lines(s, job, job ? job->seq : 0);
+        while (output_rest(s->output, &line, &size))
+                log_line(s, job, line, size);
+}
