@@ -10,6 +10,7 @@ Nothing here waits for a fixed time: daemons are waited for by their sd_notify m
 polling sockets, and each wait has a deadline."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -67,10 +68,22 @@ def until(function, text, patience=PATIENCE):
         never.wait(0.01)
 
 
+# Below those that the kernel gives to connections, and each process has a few of its own: what is free now is not
+# taken by another test before it is used.
+PORTS_FIRST, PORTS_OF_A_PROCESS, PROCESSES = 10240, 16, 1400
+ports_given = itertools.count()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    first = PORTS_FIRST + os.getpid() % PROCESSES * PORTS_OF_A_PROCESS
+    for _ in range(PORTS_OF_A_PROCESS):
+        port = first + next(ports_given) % PORTS_OF_A_PROCESS
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                s.bind(("127.0.0.1", port))
+                return port
+    raise Failure(f"no port from {first} on is free")
 
 
 def rss_bytes(pid):
@@ -234,6 +247,7 @@ class Sandbox:
         self.directory = tempfile.mkdtemp(prefix="fw-")
         self.daemons = []
         self.closers = []
+        self.removers = []  # called at the very end, when all daemons are gone
         keep = ("PATH", "LANG", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "LD_LIBRARY_PATH")
         self.environment = {k: os.environ[k] for k in keep if k in os.environ}
         self.environment.update(HOME=self.directory, TMPDIR=self.directory, FASTWORKER_MODULE_PATH=MODULE_PATH,
@@ -323,6 +337,8 @@ class Sandbox:
         for pid, _ in in_sessions({d.pid for d in self.daemons}):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for remove in self.removers:
+            remove()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def print_logs(self):

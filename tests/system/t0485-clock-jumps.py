@@ -208,4 +208,5 @@ def test_results_expire(sandbox):
         equal(e.code, "unknown-task", f"{e}")
 
 
-harness.main(globals())
+if __name__ == "__main__":
+    harness.main(globals())
