@@ -262,6 +262,17 @@ START_TEST(test_getters) {
 }
 END_TEST
 
+START_TEST(test_text) {
+        _cleanup_json_ struct json_object *o = NULL;
+
+        ck_assert_int_eq(parse_string("[\"a\",\"\",\"a\\u0000\",\"\\u0000\",7,null]", &o, NULL), 0);
+        ck_assert_str_eq(json_text(json_object_array_get_idx(o, 0)), "a");
+        ck_assert_str_eq(json_text(json_object_array_get_idx(o, 1)), "");
+        for (size_t i = 2; i < 6; i++)
+                ck_assert_ptr_null(json_text(json_object_array_get_idx(o, i)));
+}
+END_TEST
+
 START_TEST(test_get_uint) {
         static const struct {
                 const char *text;
@@ -355,6 +366,7 @@ int main(void) {
         tcase_add_test(t, test_object);
         tcase_add_test(t, test_getters);
         tcase_add_test(t, test_get_uint);
+        tcase_add_test(t, test_text);
         tcase_add_test(t, test_unknown_key);
         tcase_add_test(t, test_add);
         tcase_add_test(t, test_add_time);

@@ -4,8 +4,11 @@
  * one that stands counts. */
 
 #include "controld-fixture.h"
+#include "due.h"
 #include "fail-alloc.h"
+#include "json-util.h"
 #include "persist.h"
+#include "task-history.h"
 #include "time-util.h"
 #include "turn.h"
 
@@ -39,6 +42,18 @@ static void send_done(const char *worker, const Task *t, uint32_t attempt, const
         wire_put_string(out, "");
         fixture_request(worker, ENDPOINT_WORKER);
         fixture_take(worker, WIRE_ACK);
+}
+
+/* The text of that key in the attempt that ended last. */
+static const char *last_attempt(const Task *t, const char *key) {
+        static struct json_object *last;
+        const char *text = NULL;
+
+        json_object_put(last);
+        last = task_history_last(t);
+        ck_assert_ptr_nonnull(last);
+        ck_assert_int_eq(json_get_string(last, key, &text), 1);
+        return text;
 }
 
 static void send_release(const char *worker, const Task *t, uint32_t attempt) {
@@ -399,6 +414,97 @@ START_TEST(test_cancel_disconnected) {
 }
 END_TEST
 
+static void submit_retried(Task **ret, uint32_t retries) {
+        Task *t = fixture_submit("a", PRIORITY_NORMAL);
+        RetryPolicy p = RETRY_POLICY_DEFAULT;
+
+        p.has_max = true;
+        p.max = retries;
+        p.delay_usec = 3600 * USEC_PER_SEC;
+        ck_assert_int_eq(task_type_set_retry(t->type, &p), 0);
+        *ret = t;
+}
+
+/* It was begun: that is not denied, and what it said is not lost. A DONE that comes again is no news; one for an attempt
+ * that was given up is. */
+START_TEST(test_expired_while_retrying) {
+        static const char told[] =
+                "expired before its next attempt; attempt 1 ended as failure: no luck";
+        Task *t;
+
+        fixture_worker("w1", "a", 1);
+        submit_retried(&t, 3);
+        dispatch_to("w1");
+        send_done("w1", t, 1, "failure", "", "no luck");
+        ck_assert_int_eq(t->state, TASK_RETRYING);
+        send_done("w1", t, 1, "failure", "", "no luck");
+        ck_assert_uint_eq(fixture->counters.results_refused, 0);
+        ck_assert_uint_eq(task_retries(t), 1);
+        ck_assert_int_eq(due_expire(fixture, t), 0);
+        fixture_settle();
+        ck_assert_int_eq(t->state, TASK_EXPIRED);
+        ck_assert_uint_eq(t->error_size, strlen(told));
+        ck_assert_mem_eq(task_error(t), told, strlen(told));
+}
+END_TEST
+
+/* Lost with its subworker, handed back, crashed: these were attempts, if they had begun. */
+START_TEST(test_history) {
+        Task *t = fixture_submit("a", PRIORITY_NORMAL);
+        Worker *w = fixture_worker("w1", "a", 1);
+        WireOut *out;
+
+        dispatch_to("w1");
+        lease_return_all(fixture, w);
+        ck_assert_uint_eq(task_history(t).iov_len, 0);
+        for (uint32_t attempt = 2; attempt <= 3; attempt++) {
+                fixture_settle();
+                dispatch_to("w1");
+                out = fixture_begin(WIRE_STARTED);
+                put_lease(out, t, attempt);
+                wire_put_number(out, t->created_usec);
+                fixture_request("w1", ENDPOINT_WORKER);
+                ck_assert_int_eq(t->state, TASK_RUNNING);
+                if (attempt == 2)
+                        lease_return_all(fixture, w);
+                else
+                        send_release("w1", t, attempt);
+                ck_assert_str_eq(last_attempt(t, "outcome"), attempt == 2 ? "lost" : "released");
+        }
+        send_done("w1", t, 3, "success", "1", "");
+        ck_assert_uint_eq(fixture->counters.results_refused, 1);
+        fixture_settle();
+        dispatch_to("w1");
+        send_done("w1", t, 4, "crash", "", "SIGSEGV");
+        ck_assert_str_eq(last_attempt(t, "outcome"), "crash");
+        ck_assert_str_eq(last_attempt(t, "error"), "SIGSEGV");
+        fixture_settle();
+        dispatch_to("w1");
+        send_done("w1", t, 5, "success", "1", "");
+        ck_assert_int_eq(t->state, TASK_SUCCESS);
+        ck_assert_str_eq(last_attempt(t, "outcome"), "success");
+}
+END_TEST
+
+/* A worker that comes back with the lease of an attempt that has ended, or of a task that was cancelled since. */
+START_TEST(test_cancel_retrying) {
+        Task *t;
+
+        fixture_worker("w1", "a", 1);
+        submit_retried(&t, 3);
+        dispatch_to("w1");
+        send_done("w1", t, 1, "failure", "", "no luck");
+        send_cancel(t, WIRE_CANCEL_CANCELLED);
+        fixture_settle();
+        ck_assert_int_eq(t->state, TASK_CANCELLED);
+        ck_assert_str_eq(last_attempt(t, "error"), "no luck");
+        send_done("w1", t, 1, "success", "8", "");
+        ck_assert_int_eq(t->state, TASK_CANCELLED);
+        due_run(fixture);
+        ck_assert_int_eq(t->state, TASK_CANCELLED);
+}
+END_TEST
+
 START_TEST(test_no_memory) {
         Worker *w = fixture_worker("w1", "a", 1);
         Task *t = fixture_submit("a", PRIORITY_NORMAL);
@@ -449,6 +555,9 @@ int main(void) {
         tcase_add_test(t, test_cancel_leased);
         tcase_add_test(t, test_cancel_returned);
         tcase_add_test(t, test_cancel_disconnected);
+        tcase_add_test(t, test_expired_while_retrying);
+        tcase_add_test(t, test_history);
+        tcase_add_test(t, test_cancel_retrying);
         tcase_add_test(t, test_no_memory);
         suite_add_tcase(suite, t);
         return check_run(suite);

@@ -7,7 +7,10 @@
 #include "retry.h"
 #include "time-util.h"
 
-#define SEC USEC_PER_SEC
+#define SEC       USEC_PER_SEC
+#define NO_REASON .reason = _RETRY_REASON_INVALID
+#define NOTHING \
+        { NO_REASON }
 
 START_TEST(test_delays) {
         static const struct {
@@ -55,19 +58,27 @@ START_TEST(test_decisions) {
                 bool wanted;
                 uint64_t delay;
         } cases[] = {
-                { -1, {}, 0, false, 0 },
-                { 0, {}, 0, false, 0 },
-                { 1, {}, 0, true, 60 * SEC },
-                { 1, {}, 1, false, 0 },
-                { 3, {}, 2, true, 240 * SEC },
-                { 3, {}, UINT32_MAX, false, 0 },
-                { 3, { .never = true }, 0, false, 0 },
-                { 3, { .has_after = true, .after_usec = 5 }, 2, true, 5 },
-                { 3, { .has_after = true, .after_usec = 5 }, 3, false, 0 },
-                { 0, { .has_after = true, .after_usec = 5 }, 0, false, 0 },
-                { -1, { .has_after = true, .after_usec = 5 }, RETRY_ASKED_MAX - 1, true, 5 },
-                { -1, { .has_after = true, .after_usec = 5 }, RETRY_ASKED_MAX, false, 0 },
-                { 3, { .never = true, .has_after = true }, 0, false, 0 },
+                { -1, NOTHING, 0, false, 0 },
+                { 0, NOTHING, 0, false, 0 },
+                { 1, NOTHING, 0, true, 60 * SEC },
+                { 1, NOTHING, 1, false, 0 },
+                { 3, NOTHING, 2, true, 240 * SEC },
+                { 3, NOTHING, UINT32_MAX, false, 0 },
+                { 3, { NO_REASON, .never = true }, 0, false, 0 },
+                { 3, { NO_REASON, .has_after = true, .after_usec = 5 }, 2, true, 5 },
+                { 3, { NO_REASON, .has_after = true, .after_usec = 5 }, 3, false, 0 },
+                { 0, { NO_REASON, .has_after = true, .after_usec = 5 }, 0, false, 0 },
+                { -1,
+                  { NO_REASON, .has_after = true, .after_usec = 5 },
+                  RETRY_ASKED_MAX - 1,
+                  true,
+                  5 },
+                { -1,
+                  { NO_REASON, .has_after = true, .after_usec = 5 },
+                  RETRY_ASKED_MAX,
+                  false,
+                  0 },
+                { 3, { NO_REASON, .never = true, .has_after = true }, 0, false, 0 },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -156,6 +167,64 @@ START_TEST(test_answers) {
 }
 END_TEST
 
+/* An attempt that failed for another reason is the last one, unless the task itself asks for more. */
+START_TEST(test_reasons) {
+        static const struct {
+                const char *policy, *answer;
+                bool wanted;
+        } cases[] = {
+                { "{\"max_retries\":1}", "{\"reason\":\"oom\"}", true },
+                { "{\"max_retries\":1,\"retry_on\":[]}", "{\"reason\":\"oom\"}", false },
+                { "{\"max_retries\":1,\"retry_on\":[\"all\"]}", "{\"reason\":\"oom\"}", true },
+                { "{\"max_retries\":1,\"retry_on\":[\"exit\",\"timeout\"]}",
+                  "{\"reason\":\"timeout\"}", true },
+                { "{\"max_retries\":1,\"retry_on\":[\"exit\",\"timeout\"]}",
+                  "{\"reason\":\"signal\"}", false },
+                { "{\"max_retries\":1,\"retry_on\":[\"exit\"]}",
+                  "{\"reason\":\"signal\",\"retry_after\":1}", true },
+                { "{\"max_retries\":1,\"retry_on\":[\"exit\"]}", "{\"reason\":\"new\"}", true },
+                { "{\"max_retries\":1,\"retry_on\":[\"exception\"]}",
+                  "{\"reason\":\"exception\",\"no_retry\":true}", false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ struct json_object *policy = NULL, *answer = NULL;
+                RetryPolicy p = RETRY_POLICY_DEFAULT;
+                const char *error = NULL;
+                RetryAnswer a;
+                uint64_t delay;
+
+                ck_assert_int_eq(
+                        json_parse_object(cases[i].policy, strlen(cases[i].policy), &policy, NULL),
+                        0);
+                ck_assert_int_eq(
+                        json_parse_object(cases[i].answer, strlen(cases[i].answer), &answer, NULL),
+                        0);
+                ck_assert_int_ge(retry_policy_read(&p, policy, &error), 0);
+                retry_answer_read(&a, answer);
+                ck_assert_msg(retry_decide(&p, &a, 0, 0, &delay) == cases[i].wanted, "case %zu", i);
+        }
+}
+END_TEST
+
+START_TEST(test_bad_reasons) {
+        static const char *const cases[] = { "{\"retry_on\":\"exit\"}", "{\"retry_on\":[1]}",
+                                             "{\"retry_on\":[\"all\\u0000x\"]}",
+                                             "{\"retry_on\":[\"exit\",\"bad\"]}" };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ struct json_object *o = NULL;
+                RetryPolicy p = RETRY_POLICY_DEFAULT;
+                const char *error = NULL;
+
+                ck_assert_int_eq(json_parse_object(cases[i], strlen(cases[i]), &o, NULL), 0);
+                ck_assert_int_eq(retry_policy_read(&p, o, &error), -EINVAL);
+                ck_assert_ptr_nonnull(strstr(error, "\"retry_on\""));
+                ck_assert_uint_eq(p.on, RETRY_ON_ALL);
+        }
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("retry");
         TCase *t = tcase_create("all");
@@ -165,6 +234,8 @@ int main(void) {
         tcase_add_test(t, test_policy);
         tcase_add_test(t, test_bad_policy);
         tcase_add_test(t, test_answers);
+        tcase_add_test(t, test_reasons);
+        tcase_add_test(t, test_bad_reasons);
         suite_add_tcase(suite, t);
         return check_run(suite);
 }

@@ -89,6 +89,46 @@ START_TEST(test_errors) {
 }
 END_TEST
 
+/* What a worker says of it: what is known of that, as long as it makes sense. */
+START_TEST(test_details) {
+        static const char good[] =
+                "{\"usage\":{\"cpu_sec\":0.25,\"memory_peak\":4096,\"wall_sec\":1.5,\"x\":1},"
+                "\"reason\":\"oom\",\"output_tail\":\"a\\nb\",\"retry_after\":3}";
+        static const char bad[] = "{\"usage\":[1],\"reason\":7,\"output_tail\":{}}";
+        struct json_object *o = NULL, *last, *usage = NULL;
+        TaskAttempt a = { .worker = "w1", .outcome = "failure" };
+        const char *text = NULL;
+
+        ck_assert_ptr_null(task_history_last(task));
+        ck_assert(!task_history_keeps(NULL));
+        ck_assert_int_eq(json_parse_object(good, sizeof(good) - 1, &o, NULL), 0);
+        ck_assert(task_history_keeps(o));
+        a.details = o;
+        task->attempt = 1;
+        ck_assert_int_eq(task_history_add(&table, task, &a), 0);
+        json_object_put(o);
+        last = task_history_last(task);
+        ck_assert_int_eq(json_get_object(last, "usage", &usage), 1);
+        ck_assert_str_eq(json_object_to_json_string_ext(usage, JSON_C_TO_STRING_PLAIN),
+                         "{\"cpu_sec\":0.25,\"memory_peak\":4096,\"wall_sec\":1.5}");
+        ck_assert_int_eq(json_get_string(last, "reason", &text), 1);
+        ck_assert_str_eq(text, "oom");
+        ck_assert_int_eq(json_get_string(last, "output_tail", &text), 1);
+        ck_assert_str_eq(text, "a\nb");
+        ck_assert(!json_object_object_get_ex(last, "retry_after", NULL));
+        json_object_put(last);
+
+        ck_assert_int_eq(json_parse_object(bad, sizeof(bad) - 1, &o, NULL), 0);
+        a.details = o;
+        task->attempt = 2;
+        ck_assert_int_eq(task_history_add(&table, task, &a), 0);
+        json_object_put(o);
+        last = task_history_last(task);
+        ck_assert_int_eq(json_object_object_length(last), 6); /* none of them */
+        json_object_put(last);
+}
+END_TEST
+
 START_TEST(test_store) {
         static const char damaged[] = "{\"error\":\"a\"}\nrubbish\n{\"error\":\"b\"}";
         const struct iovec text = { (char *) damaged, sizeof(damaged) - 1 }, none = {};
@@ -112,6 +152,7 @@ int main(void) {
         tcase_add_test(t, test_add);
         tcase_add_test(t, test_limit);
         tcase_add_test(t, test_errors);
+        tcase_add_test(t, test_details);
         tcase_add_test(t, test_store);
         suite_add_tcase(suite, t);
         return check_run(suite);

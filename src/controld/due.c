@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "due.h"
+#include "json-util.h"
 #include "lease.h"
 #include "log.h"
+#include "task-history.h"
 #include "time-util.h"
 
 #define TURN_MAX 2000U /* tasks of one turn: less than some milliseconds */
@@ -64,11 +67,38 @@ void due_forestall(Controld *c, Task *t) {
         task_set_state(&c->tasks, t, TASK_QUEUED);
 }
 
-static int expire(Controld *c, Task *t, uint64_t now) {
-        static const char text[] = "expired: it was not begun in time";
-        const TaskEnd end = { .state = TASK_EXPIRED, .error = { (char *) text, sizeof(text) - 1 } };
+/* Of one that was begun this says how that went, which nothing else would. */
+static void expiry_text(const Task *t, char *ret, size_t size) {
+        _cleanup_json_ struct json_object *last = task_history_last(t);
+        const char *outcome = "", *error = "";
+        uint64_t attempt = 0;
 
-        if (lease_end_quietly(c, t, &end) >= 0)
+        if (!last) {
+                (void) snprintf(ret, size, "%s",
+                                t->attempt == 0 ? "expired: it was not begun in time"
+                                                : "expired: it came back from a subworker, and was "
+                                                  "not given to another one in time");
+                return;
+        }
+        (void) json_get_uint(last, "attempt", 0, UINT32_MAX, &attempt);
+        (void) json_get_string(last, "outcome", &outcome);
+        (void) json_get_string(last, "error", &error);
+        (void) snprintf(ret, size,
+                        "expired before its next attempt; attempt %" PRIu64 " ended as %s%s%s",
+                        attempt, outcome, isempty(error) ? "" : ": ", error);
+}
+
+int due_expire(Controld *c, Task *t) {
+        char text[TASK_HISTORY_ERROR_MAX + 200];
+        TaskEnd end = { .state = TASK_EXPIRED };
+
+        expiry_text(t, text, sizeof(text));
+        end.error = (struct iovec){ text, strlen(text) };
+        return lease_end_quietly(c, t, &end);
+}
+
+static int expire(Controld *c, Task *t, uint64_t now) {
+        if (due_expire(c, t) >= 0)
                 return 0;
         t->extra->expires_usec = now + USEC_PER_SEC;
         timers_add(&c->timers, t);

@@ -17,6 +17,9 @@ void due_recovered(Controld *c, Task *t, TaskState state);
 /* A worker says that it holds this task, which waits for its time: it is queued from now on, but in no queue. */
 void due_forestall(Controld *c, Task *t);
 
+/* It waits, and its time is over: ends as expired, with a text that says what became of its attempts. -ENOMEM */
+int due_expire(Controld *c, Task *t);
+
 /* Those whose time has come enter the queue or expire, as many as one turn may have. */
 void due_run(Controld *c);
 

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "persist.h"
 #include "task-extra.h"
+#include "task-history.h"
 #include "time-util.h"
 
 /* The task's story, for "journalctl TASK_ID=", with LogLevel=debug only. Otherwise it costs nothing but that look:
@@ -106,7 +107,23 @@ int lease_end_cancelled(Controld *c, Task *t) {
         return lease_end_quietly(c, t, &end);
 }
 
+/* An attempt that had begun, as far as is known, and of whose end nobody has told. */
+static void note_lost(Controld *c, Task *t) {
+        static const char text[] = "its subworker was lost, or came back without it";
+        const TaskAttempt a = {
+                .worker = t->worker->id,
+                .outcome = TASK_ATTEMPT_LOST,
+                .started_usec = t->started_usec,
+                .completed_usec = MAX(now_usec(CLOCK_REALTIME), t->started_usec),
+                .error = { (char *) text, sizeof(text) - 1 },
+        };
+
+        if (t->state == TASK_RUNNING && task_history_add(&c->tasks, t, &a) < 0)
+                log_oom();
+}
+
 void lease_return(Controld *c, Task *t) {
+        note_lost(c, t);
         if (t->cancel_asked) {
                 if (lease_end_cancelled(c, t) >= 0)
                         return;

@@ -84,6 +84,34 @@ struct json_object *task_to_json(const Task *t) {
         return TAKE_PTR(o);
 }
 
+/* How the attempt that ended it went is said of the task; if it was the only one, nowhere else. */
+static int add_attempts(struct json_object *o, const Task *t) {
+        static const char *const told[] = { "reason", "usage", "output_tail" };
+        struct json_object *history, *last, *v;
+        uint64_t attempt = 0;
+        size_t n;
+
+        if (task_history(t).iov_len == 0)
+                return 0;
+        history = task_history_to_json(t);
+        n = history ? json_object_array_length(history) : 0;
+        last = n > 0 ? json_object_array_get_idx(history, n - 1) : NULL;
+        if (last && task_state_is_terminal(t->state) && task_last_worker(t) &&
+            json_get_uint(last, "attempt", 0, UINT32_MAX, &attempt) > 0 && attempt == t->attempt) {
+                for (size_t i = 0; i < ELEMENTSOF(told); i++)
+                        if (json_object_object_get_ex(last, told[i], &v) &&
+                            json_add(o, told[i], json_object_get(v)) < 0) {
+                                json_object_put(history);
+                                return -ENOMEM;
+                        }
+                if (n == 1) {
+                        json_object_put(history);
+                        return 0;
+                }
+        }
+        return json_add(o, "history", history);
+}
+
 int op_status(Controld *c, const Request *r) {
         _cleanup_json_ struct json_object *o = NULL;
         TaskId id = wire_get_task_id(&r->message.fields[0]);
@@ -99,7 +127,7 @@ int op_status(Controld *c, const Request *r) {
         o = task_to_json(t);
         if (o && json_add(o, "options", submit_options_to_json(t)) < 0)
                 return request_refuse(r, WIRE_ERROR_INTERNAL, "out of memory");
-        if (o && task_history(t).iov_len > 0 && json_add(o, "history", task_history_to_json(t)) < 0)
+        if (o && add_attempts(o, t) < 0)
                 return request_refuse(r, WIRE_ERROR_INTERNAL, "out of memory");
         text = o ? json_object_to_json_string_length(o, JSON_COMPACT, &size) : NULL;
         if (!text)

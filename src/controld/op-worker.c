@@ -11,10 +11,13 @@
 #include "message-ids.h"
 #include "ops.h"
 #include "persist.h"
-#include "task-extra.h"
+#include "task-history.h"
 #include "time-util.h"
 #include "worker-care.h"
 
+#define ERROR_TEXT_MAX \
+        3500U /* of ours; a crash comes with the last that the task has written, 2 KiB */
+#define CRASH_PREFIX_MAX 80U
 #define CRASHES_MAX      3U
 #define REASON_MAX       200U /* bytes of it that are logged */
 #define PROBE_DELAY_USEC (100 * USEC_PER_MSEC)
@@ -113,12 +116,26 @@ static void log_stale(Controld *c, const Worker *w, size_t n, const TaskId *firs
                 w->id, n, n == 1 ? "" : "s", text);
 }
 
+/* The end of an attempt that did not end the task: what is told of it is known already. */
+static bool is_in_history(const Worker *w, const Task *t) {
+        _cleanup_json_ struct json_object *last = task_history_last(t);
+        const char *by = NULL, *outcome = NULL;
+        uint64_t attempt = 0;
+
+        return last && json_get_string(last, "worker", &by) > 0 && streq(by, w->id) &&
+               json_get_uint(last, "attempt", 0, UINT32_MAX, &attempt) > 0 &&
+               attempt == t->attempt && json_get_string(last, "outcome", &outcome) > 0 &&
+               !streq(outcome, TASK_ATTEMPT_LOST) && !streq(outcome, TASK_ATTEMPT_RELEASED);
+}
+
 /* A result that comes again, as its ACK was lost. */
 static bool is_repeated(Controld *c, const Worker *w, const TaskId *id, uint64_t attempt) {
         const Task *t = task_find(&c->tasks, id);
         const char *by = t ? task_last_worker(t) : NULL;
 
-        return by && streq(by, w->id) && t->attempt == attempt;
+        if (!t || t->worker || t->attempt != attempt)
+                return false;
+        return by ? streq(by, w->id) : is_in_history(w, t);
 }
 
 static TaskState state_after(WireOutcome outcome) {
@@ -148,13 +165,19 @@ static void limit_result(const Controld *c, TaskEnd *end, char *text, size_t siz
 
 /* A task whose runner died is tried again, but not for ever: it may be what kills them. Returns 1 if it was
  * queued again. */
-static int take_crash(Controld *c, Task *t, TaskEnd *end, char *text, size_t size) {
+static int take_crash(Controld *c, Task *t, const TaskAttempt *a, TaskEnd *end, char *text,
+                      size_t size) {
+        int r;
+
+        r = task_history_add(&c->tasks, t, a);
+        if (r < 0)
+                return r;
         if (++t->crashes < CRASHES_MAX) {
                 lease_return(c, t);
                 return 1;
         }
         (void) snprintf(text, size, "crashed its runner %u times, the last time: %.*s", CRASHES_MAX,
-                        (int) MIN(end->error.iov_len, size / 2),
+                        (int) MIN(end->error.iov_len, size - CRASH_PREFIX_MAX),
                         (const char *) end->error.iov_base);
         end->state = TASK_DEAD;
         end->error = (struct iovec){ text, strlen(text) };
@@ -173,19 +196,30 @@ static RetryPolicy policy_of(const Task *t) {
         return p;
 }
 
-static bool wants_retry(const Task *t, const struct iovec *details, uint64_t *ret_delay) {
-        _cleanup_json_ struct json_object *o = NULL;
+/* A worker that gives no reason leaves it to the outcome. */
+static bool wants_retry(const Task *t, const struct iovec *g, struct json_object *details,
+                        uint64_t *ret_delay) {
         RetryPolicy p = policy_of(t);
-        RetryAnswer answer = {};
+        RetryAnswer answer;
 
-        /* Of a later version, or of no version: then there is no answer. */
-        if (details->iov_len > 0 &&
-            json_parse_object(details->iov_base, details->iov_len, &o, NULL) >= 0)
-                retry_answer_read(&answer, o);
+        retry_answer_read(&answer, details);
+        if (answer.reason < 0)
+                answer.reason = wire_get_outcome(&g[2]) == WIRE_OUTCOME_TIMEOUT ? RETRY_TIMEOUT
+                                                                                : RETRY_EXCEPTION;
         return retry_decide(&p, &answer, task_retries(t), arc4random(), ret_delay);
 }
 
-static TaskAttempt attempt_of(const Task *t, const struct iovec *g, const TaskEnd *end) {
+/* Of a later version, or of no version: then it is as if there were none. */
+static struct json_object *details_of(const struct iovec *text) {
+        struct json_object *o = NULL;
+
+        return text->iov_len > 0 && json_parse_object(text->iov_base, text->iov_len, &o, NULL) >= 0
+                       ? o
+                       : NULL;
+}
+
+static TaskAttempt attempt_of(const Task *t, const struct iovec *g, const TaskEnd *end,
+                              struct json_object *details) {
         uint64_t now = now_usec(CLOCK_REALTIME);
 
         return (TaskAttempt){
@@ -195,26 +229,27 @@ static TaskAttempt attempt_of(const Task *t, const struct iovec *g, const TaskEn
                 .completed_usec = CLAMP(wire_get_number(&g[6]), end->started_usec,
                                         MAX(now, end->started_usec)),
                 .error = end->error,
+                .details = details,
         };
 }
 
 /* An attempt that failed may be followed by another; one that was to be stopped is not. Returns 1 if it is. */
-static int take_failure(Controld *c, Task *t, const struct iovec *g, const TaskEnd *end) {
-        TaskAttempt a = attempt_of(t, g, end);
+static int take_failure(Controld *c, Task *t, const struct iovec *g, const TaskAttempt *a) {
         uint64_t delay;
         int r;
 
-        if (t->cancel_asked || !wants_retry(t, &g[7], &delay))
+        if (t->cancel_asked || !wants_retry(t, g, a->details, &delay))
                 return 0;
-        r = lease_retry(c, t, delay, &a);
+        r = lease_retry(c, t, delay, a);
         return r < 0 ? r : 1;
 }
 
-/* What ends a task that was tried before stands in its history, too. */
-static int note_last_attempt(Controld *c, Task *t, const struct iovec *g, const TaskEnd *end) {
-        TaskAttempt a = attempt_of(t, g, end);
-
-        return task_retries(t) > 0 ? task_history_add(&c->tasks, t, &a) : 0;
+/* What ends a task that was tried before stands in its history, too. That of most others has no details and is told by
+ * the task itself. */
+static int note_last_attempt(Controld *c, Task *t, const TaskAttempt *a) {
+        if (task_retries(t) == 0 && task_history(t).iov_len == 0 && !task_history_keeps(a->details))
+                return 0;
+        return task_history_add(&c->tasks, t, a);
 }
 
 static void read_end(const Task *t, const struct iovec *g, TaskEnd *ret) {
@@ -234,21 +269,25 @@ static int end_one(Controld *c, Worker *w, const struct iovec *g, const TaskId *
         uint64_t attempt = wire_get_number(&g[1]);
         WireOutcome outcome = wire_get_outcome(&g[2]);
         Task *t = lease_find(c, w, id, attempt);
-        char text[400];
+        _cleanup_json_ struct json_object *details = NULL;
+        char text[ERROR_TEXT_MAX];
+        TaskAttempt a;
         TaskEnd end;
         int r = 0;
 
         if (!t)
                 return is_repeated(c, w, id, attempt) ? 1 : 0;
+        details = details_of(&g[7]);
         read_end(t, g, &end);
         limit_result(c, &end, text, sizeof(text));
+        a = attempt_of(t, g, &end, details);
         if (outcome == WIRE_OUTCOME_CRASH)
-                r = take_crash(c, t, &end, text, sizeof(text));
+                r = take_crash(c, t, &a, &end, text, sizeof(text));
         else if (outcome == WIRE_OUTCOME_FAILURE || outcome == WIRE_OUTCOME_TIMEOUT)
-                r = take_failure(c, t, g, &end);
+                r = take_failure(c, t, g, &a);
         if (r != 0)
                 return r;
-        r = note_last_attempt(c, t, g, &end);
+        r = note_last_attempt(c, t, &a);
         if (r >= 0)
                 r = task_end(c, t, &end);
         if (r < 0)
@@ -299,6 +338,20 @@ static void log_release(const Worker *w, const Task *t, const struct iovec *reas
                   (const char *) reason->iov_base);
 }
 
+/* What had begun was an attempt, though it is spent for nothing. */
+static void note_release(Controld *c, Worker *w, Task *t, const struct iovec *reason) {
+        const TaskAttempt a = {
+                .worker = w->id,
+                .outcome = TASK_ATTEMPT_RELEASED,
+                .started_usec = t->started_usec,
+                .completed_usec = MAX(now_usec(CLOCK_REALTIME), t->started_usec),
+                .error = { reason->iov_base, MIN(reason->iov_len, (size_t) REASON_MAX) },
+        };
+
+        if (t->state == TASK_RUNNING && task_history_add(&c->tasks, t, &a) < 0)
+                log_oom();
+}
+
 int op_release(Controld *c, const Request *r) {
         Worker *w = sender(r);
 
@@ -310,6 +363,7 @@ int op_release(Controld *c, const Request *r) {
                 if (!t)
                         continue;
                 log_release(w, t, &r->message.fields[0]);
+                note_release(c, w, t, &r->message.fields[0]);
                 lease_return(c, t);
         }
         return w ? acknowledge(c, r) : 0;

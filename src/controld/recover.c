@@ -89,12 +89,14 @@ static int recover_extra(Controld *c, Task *t, const StoreTask *s) {
 
         if (s->due_usec == 0 && s->expires_usec == 0 && s->retries == 0 && s->history.iov_len == 0)
                 return 0;
-        r = due_prepare(c, t);
-        if (r < 0)
-                return r;
-        t->extra->due_usec = s->due_usec;
-        t->extra->expires_usec = s->expires_usec;
-        t->extra->retries = s->retries;
+        if (s->due_usec > 0 || s->expires_usec > 0 || s->retries > 0) {
+                r = due_prepare(c, t);
+                if (r < 0)
+                        return r;
+                t->extra->due_usec = s->due_usec;
+                t->extra->expires_usec = s->expires_usec;
+                t->extra->retries = s->retries;
+        }
         return task_history_set(&c->tasks, t, &s->history);
 }
 

@@ -162,6 +162,7 @@ static int read_all(struct json_object *o, SubmitOptions *ret, char ret_error[st
                                              "retry_backoff",
                                              "retry_jitter",
                                              "retry_backoff_max",
+                                             "retry_on",
                                              "timeout",
                                              "soft_timeout",
                                              "traceparent",

@@ -189,17 +189,24 @@ static int get_typed(struct json_object *o, const char *key, json_type type,
         return 1;
 }
 
+const char *json_text(struct json_object *value) {
+        const char *s;
+
+        if (!json_object_is_type(value, json_type_string))
+                return NULL;
+        s = json_object_get_string(value);
+        return strlen(s) == (size_t) json_object_get_string_len(value) ? s : NULL;
+}
+
 int json_get_string(struct json_object *o, const char *key, const char **ret) {
         struct json_object *v;
         const char *s;
-        int r;
 
-        r = get_typed(o, key, json_type_string, &v);
-        if (r <= 0)
-                return r;
-        s = json_object_get_string(v);
-        if (strlen(s) != (size_t) json_object_get_string_len(v))
-                return -EINVAL; /* a \u0000 inside would cut what callers see */
+        if (!json_object_object_get_ex(o, key, &v) || !v)
+                return 0;
+        s = json_text(v);
+        if (!s)
+                return -EINVAL;
         *ret = s;
         return 1;
 }

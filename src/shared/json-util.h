@@ -31,6 +31,8 @@ int json_parse_object(const char *text, size_t size, struct json_object **ret,
 /* Typed getters: 1 found (ret set), 0 the key is missing or null (ret untouched), -EINVAL wrong type,
  * -ERANGE number out of range. Strings are borrowed from the object. */
 int json_get_string(struct json_object *o, const char *key, const char **ret);
+/* The text of a value, borrowed from it, if it is text without a NUL inside, which would cut what callers see; else NULL. */
+const char *json_text(struct json_object *value);
 int json_get_uint(struct json_object *o, const char *key, uint64_t min, uint64_t max,
                   uint64_t *ret);
 int json_get_double(struct json_object *o, const char *key, double min, double max, double *ret);

@@ -98,5 +98,54 @@ def test_command_line(sandbox):
         check(cli(sandbox, "submit", "--task-name", "fail-with", *bad).returncode not in (0, 1), f"{bad}")
 
 
+def test_crashes_and_usage(sandbox):
+    """Crashes and lost subworkers stand in the history; how the last attempt went is said of the task, and survives."""
+    controld, worker = sandbox.pair("--reconnect-within=0")
+    client, stage = sandbox.client(), sandbox.stage()
+    task_id = client.submit("die", "segv")
+    equal(client.result(task_id).status, "dead")
+    status = client.status(task_id)
+    equal([(a["attempt"], a["outcome"]) for a in status["history"]], [(n, "crash") for n in (1, 2, 3)])
+    check(all("exit" in a["error"] or "kill" in a["error"] or "SIG" in a["error"] for a in status["history"]), f"{status}")
+    lost = client.submit("hold", stage.directory)
+    stage.wait_started()
+    until(lambda: client.status(lost)["status"] == "running", "it runs")
+    worker.kill()
+    until(lambda: client.status(lost)["status"] == "queued", "it was lost")
+    sandbox.subworker("sw2")
+    stage.wait_started()
+    until(lambda: client.status(lost)["status"] == "running", "long enough to be measured")
+    stage.release()
+    equal(client.result(lost).status, "success")
+    status = client.status(lost)
+    equal([(a["worker"], a["outcome"]) for a in status["history"]], [("sw1", "lost"), ("sw2", "success")])
+    usage = status["usage"]
+    check(usage["wall_sec"] > 0 and usage["cpu_sec"] >= 0, f"{usage}")
+    check("Usage: CPU " in cli(sandbox, "status", "--task-id", lost).stdout, "shown to people")
+    controld.kill()
+    sandbox.controld(name="second")
+    equal(sandbox.client().status(lost)["usage"], usage)
+
+
+def test_too_large(sandbox):
+    """What would be as large again is not tried again."""
+    sandbox.pair(worker_flags=("--max-result=64K",))
+    client = sandbox.client()
+    task_id = submit(client, "big", 100000, max_retries=3, retry_delay=0.01)
+    result = client.result(task_id)
+    equal(result.status, "failure")
+    check("MaxResultBytes=" in result.error or "result" in result.error, result.error)
+    equal(client.status(task_id)["attempt"], 1)
+
+
+def test_reasons(sandbox):
+    sandbox.pair()
+    client = sandbox.client()
+    for reasons, attempts in ((["timeout", "oom"], 1), (["exception"], 2), (["all"], 2), ([], 1)):
+        task_id = submit(client, "fail-with", "x", max_retries=1, retry_delay=0.01, retry_on=reasons)
+        equal(client.result(task_id).status, "failure")
+        equal(client.status(task_id)["attempt"], attempts, f"{reasons}")
+
+
 if __name__ == "__main__":
     harness.main(globals())

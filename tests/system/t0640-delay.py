@@ -3,6 +3,7 @@
 """Tasks that are to be queued later, and tasks that may be too late."""
 
 import json
+import os
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -93,6 +94,27 @@ def test_expires(sandbox):
     client.wait_results([first, *fill])
     in_time = submit(client, "echo", "in time", expires=3600)
     equal(client.result(in_time).value["args"][0], "in time")
+
+
+def test_expired_before_it_came(sandbox):
+    """With a subworker that is free: it is never given to that."""
+    sandbox.pair()
+    client, path = sandbox.client(), sandbox.path("file")
+    for _ in range(20):
+        result = client.result(submit(client, "record", path, 1, expires="2020-01-01T00:00:00Z"))
+        equal((result.status, result.error), ("expired", "expired: it was not begun in time"))
+    equal(client.call("echo", 1).status, "success")
+    check(not os.path.exists(path), "none of them ran")
+
+
+def test_expires_while_retrying(sandbox):
+    sandbox.pair()
+    client = sandbox.client()
+    task_id = submit(client, "fail-with", "no luck", max_retries=5, retry_delay=60, expires=2)
+    result = client.result(task_id)
+    equal((result.status, result.error),
+          ("expired", "expired before its next attempt; attempt 1 ended as failure: no luck"))
+    equal([a["error"] for a in client.status(task_id)["history"]], ["no luck"])
 
 
 def test_no_more_wake_ups(sandbox):
