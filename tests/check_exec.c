@@ -67,6 +67,38 @@ START_TEST(test_ends) {
 }
 END_TEST
 
+static void assert_described(const ProcessEnd *end, const char *expected) {
+        char text[160];
+
+        process_describe(end, text, sizeof(text));
+        ck_assert_str_eq(text, expected);
+}
+
+/* Whether it was the limit, and whose, or want of memory elsewhere. */
+START_TEST(test_memory_ends) {
+        ProcessEnd end = { .oom = CGROUP_OOM_LIMIT, .memory_max = 64 << 20 };
+
+        end.status.si_code = CLD_KILLED;
+        end.status.si_status = SIGKILL;
+        assert_described(&end, "killed by the memory limit of 64M (TaskMemoryMax=)");
+        end.is_task_limit = true;
+        assert_described(&end, "killed by the memory limit of 64M (MemoryMax=)");
+        end.oom = CGROUP_OOM_OUTSIDE;
+        assert_described(&end, "killed because the machine or the service ran out of memory");
+        end.oom = CGROUP_OOM_NONE;
+        assert_described(&end, "killed by signal SIGKILL (killed)");
+
+        /* Where the kernel does not kill, but refuses. */
+        end.is_rlimit = true;
+        assert_described(&end, "killed by signal SIGKILL (killed)");
+        end.status.si_status = SIGABRT;
+        assert_described(&end, "killed by signal SIGABRT (aborted); its memory was limited to 64M "
+                               "(TaskMemoryMax=)");
+        end.memory_max = 0;
+        assert_described(&end, "killed by signal SIGABRT (aborted)");
+}
+END_TEST
+
 START_TEST(test_not_started) {
         char *argv[] = { (char *) "/nonexistent/program", NULL }, *none[] = { NULL };
         ProcessConfig config = {
@@ -234,6 +266,7 @@ int main(void) {
         tcase_add_checked_fixture(c, setup, teardown);
         tcase_set_timeout(c, 60);
         tcase_add_test(c, test_ends);
+        tcase_add_test(c, test_memory_ends);
         tcase_add_test(c, test_not_started);
         tcase_add_test(c, test_held_up);
         tcase_add_test(c, test_what_it_gets);

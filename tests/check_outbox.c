@@ -261,8 +261,6 @@ START_TEST(test_drop) {
 }
 END_TEST
 
-/* controld says that it cannot take a message: the one that it cannot take is found, its task fails with the
- * reason, the others are not held up. */
 /* What the task wants to become of it goes along, also when it is told again. */
 START_TEST(test_details) {
         Job *job = finish(1, WIRE_OUTCOME_FAILURE, "later");
@@ -270,17 +268,22 @@ START_TEST(test_details) {
         job->has_retry_after = true;
         job->retry_after_usec = 1500000;
         ck_assert_int_eq(outbox_flush(outbox), 0);
-        ck_assert_str_eq(last, ID "|1|failure||later|1|2|{\"retry_after\":1.5}|");
+        ck_assert_str_eq(last, ID
+                         "|1|failure||later|1|2|{\"retry_after\":1.5,\"reason\":\"exception\"}|");
         outbox_reset(outbox);
         ck_assert_int_eq(outbox_flush(outbox), 0);
-        ck_assert_str_eq(last, ID "|1|failure||later|1|2|{\"retry_after\":1.5}|");
+        ck_assert_str_eq(last, ID
+                         "|1|failure||later|1|2|{\"retry_after\":1.5,\"reason\":\"exception\"}|");
 
         finish(2, WIRE_OUTCOME_FAILURE, "never")->no_retry = true;
         ck_assert_int_eq(outbox_flush(outbox), 0);
-        ck_assert_str_eq(last, ID "|2|failure||never|1|2|{\"no_retry\":true}|");
+        ck_assert_str_eq(last,
+                         ID "|2|failure||never|1|2|{\"no_retry\":true,\"reason\":\"exception\"}|");
 }
 END_TEST
 
+/* controld says that it cannot take a message: the one that it cannot take is found, its task fails with the
+ * reason, the others are not held up. */
 START_TEST(test_refused) {
         finish(1, WIRE_OUTCOME_SUCCESS, "a");
         finish(2, WIRE_OUTCOME_SUCCESS, "b");
@@ -299,7 +302,7 @@ START_TEST(test_refused) {
         assert_sent(4, "DONE", 1);
         ck_assert_str_eq(
                 last, ID
-                "|2|failure||the control plane refused the result (too-large): not like this|1|2||");
+                "|2|failure||the control plane refused the result (too-large): not like this|1|2|{\"reason\":\"exception\"}|");
         refuse(sent[4].correlation, WIRE_ERROR_TOO_LARGE);
         ck_assert_uint_eq(job_table_count(jobs), 0);
         ck_assert_uint_eq(outbox_n_unacknowledged(outbox), 0);

@@ -85,6 +85,14 @@ START_TEST(test_compose_options) {
                                                  &(RunnerRetry){ false, UINT64_MAX }, "", 0),
                          0);
         assert_packet(&p, "DONE 3 failure 1 2\n");
+        ck_assert_int_eq(runner_packet_done_with(&p, 3, false, 1, 2,
+                                                 &(RunnerRetry){ true, 0, RUNNER_REASON_TIMEOUT },
+                                                 "late", 4),
+                         0);
+        assert_packet(&p, "DONE 3 failure 1 2 reason=timeout retry=no\nlate");
+        p.usage = (RunnerUsage){ true, 1500, 4096 };
+        ck_assert_int_eq(runner_packet_done_with(&p, 3, true, 1, 2, NULL, "1", 1), 0);
+        assert_packet(&p, "DONE 3 success 1 2 cpu=1500 memory-peak=4096\n1");
         ck_assert_int_eq(runner_packet_progress(&p, 3, 4207, "half", 4), 0);
         assert_packet(&p, "PROGRESS 3 42.07\nhalf");
         ck_assert_int_eq(runner_packet_progress(&p, 3, 20000, "", 0), 0);
@@ -117,6 +125,18 @@ START_TEST(test_decode_options) {
         assert_decodes("DONE 3 failure 10 20 retry=perhaps retry-after=0 fd=7\n", &m);
         ck_assert(!m.no_retry && m.has_retry_after && m.in_fd);
         ck_assert_uint_eq(m.retry_after_usec, 0);
+        ck_assert_int_eq(m.reason, RUNNER_REASON_NONE);
+        assert_decodes("DONE 3 failure 10 20 reason=exit retry=no\n", &m);
+        ck_assert_int_eq(m.reason, RUNNER_REASON_EXIT);
+        ck_assert(!m.usage.is_known);
+        assert_decodes("DONE 3 success 10 20 cpu=1500 memory-peak=4096\n1", &m);
+        ck_assert(m.usage.is_known);
+        ck_assert_uint_eq(m.usage.cpu_usec, 1500);
+        ck_assert_uint_eq(m.usage.memory_peak_bytes, 4096);
+        assert_decodes("DONE 3 failure 10 20 reason=exit retry=no\n", &m);
+        ck_assert(m.no_retry);
+        assert_decodes("DONE 3 failure 10 20 reason=flood\n", &m);
+        ck_assert_int_eq(m.reason, RUNNER_REASON_NONE);
         for (size_t i = 0; i < ELEMENTSOF(progress); i++) {
                 _cleanup_free_ char *text =
                         format_string("PROGRESS 5 %s later=1\nhalf", progress[i].text);
@@ -204,7 +224,7 @@ START_TEST(test_decode_later_version) {
 
         assert_decodes("FORECAST 5 of 7 \nhalf", &m);
         ck_assert_int_eq(m.verb, _RUNNER_VERB_INVALID);
-        assert_decodes("DONE 3 success 10 20 memory=77 cpu=\n8", &m);
+        assert_decodes("DONE 3 success 10 20 memory=77 colour=\n8", &m);
         ck_assert_str_eq(m.payload, "8");
         assert_decodes("DONE 3 success 10 20 memory=77 fd=100\n", &m);
         ck_assert(m.in_fd);

@@ -421,6 +421,23 @@ START_TEST(test_chatter) {
 }
 END_TEST
 
+/* Each task may have so much logged; the next one has an account of its own. */
+START_TEST(test_output_max) {
+        shared.output_max = 50 * strlen(ODD_RUNNER_FLOOD);
+        start_ready();
+        stage("chatter", 1, "", 0);
+        flush();
+        run_until(slot_count(slot) == 0);
+        ck_assert_uint_eq(seen.n_flood, 50);
+        ck_assert_str_eq(seen.logged, "7250 bytes of output were left out (OutputMax=) ");
+        seen.logged[0] = '\0';
+        stage("chatter", 2, "", 0);
+        flush();
+        run_until(slot_count(slot) == 0);
+        ck_assert_uint_eq(seen.n_flood, 100);
+}
+END_TEST
+
 /* Nor does one that never pauses keep us from everything else. */
 START_TEST(test_floods) {
         start_ready();
@@ -501,6 +518,7 @@ int main(int argc, char *argv[]) {
         tcase_add_loop_test(c, test_breaks_rules, 0, 6);
         tcase_add_test(c, test_log);
         tcase_add_test(c, test_chatter);
+        tcase_add_test(c, test_output_max);
         tcase_add_test(c, test_floods);
         tcase_add_test(c, test_example);
         suite_add_tcase(s, c);

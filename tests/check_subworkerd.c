@@ -367,12 +367,17 @@ START_TEST(test_void_lease) {
 END_TEST
 
 START_TEST(test_revoke) {
+        const struct iovec *details;
+
         start_registered();
         begin_long_task();
         tell("REVOKE", ID_2, "1", NULL); /* not here */
         tell("REVOKE", ID_1, "2", NULL); /* another attempt */
         tell("REVOKE", ID_1, "1", NULL);
         expect_done(ID_1, "1", "cancelled", "", "cancelled while it ran");
+        details = &wire_group(&message, 0)[7];
+        ck_assert_int_eq(strncmp(details->iov_base, "{\"reason\":\"cancelled\",\"usage\":{", 30),
+                         0);
         answer("ACK", NULL);
         tell_task(ID_2, "1", "hello", "");
         expect_done(ID_2, "1", "success", "\"hello\"", "");

@@ -10,6 +10,14 @@ static const char *const runner_verb_table[_RUNNER_VERB_MAX] = {
 
 DEFINE_STRING_TABLE(runner_verb, RunnerVerb);
 
+static const char *const runner_reason_table[_RUNNER_REASON_MAX] = {
+        [RUNNER_REASON_NONE] = "",
+        [RUNNER_REASON_EXIT] = "exit",
+        [RUNNER_REASON_SIGNAL] = "signal",
+        [RUNNER_REASON_TIMEOUT] = "timeout",
+};
+DEFINE_STRING_TABLE(runner_reason, RunnerReason);
+
 /* --- decoding ------------------------------------------------------------------------------------- */
 
 /* Takes the next word of the line, which ends at `end`. Words are separated by exactly one space. */
@@ -163,6 +171,23 @@ static bool option_retry(const struct iovec *value, RunnerMessage *m) {
         return true; /* what else a later version may say here is not known */
 }
 
+static bool option_cpu(const struct iovec *value, RunnerMessage *m) {
+        m->usage.is_known = true;
+        return parse_number(value, &m->usage.cpu_usec);
+}
+
+static bool option_memory_peak(const struct iovec *value, RunnerMessage *m) {
+        return parse_number(value, &m->usage.memory_peak_bytes);
+}
+
+/* One that a later version may say is none that we know. */
+static bool option_reason(const struct iovec *value, RunnerMessage *m) {
+        for (RunnerReason r = RUNNER_REASON_NONE + 1; r < _RUNNER_REASON_MAX; r++)
+                if (word_is(value, runner_reason_to_string(r)))
+                        m->reason = r;
+        return true;
+}
+
 static bool option_retry_after(const struct iovec *value, RunnerMessage *m) {
         m->has_retry_after = true;
         return parse_number(value, &m->retry_after_usec);
@@ -188,6 +213,9 @@ static const struct {
 } options[] = {
         { "fd=", _RUNNER_VERB_INVALID, option_fd },
         { "output=", RUNNER_DONE, option_output },
+        { "cpu=", RUNNER_DONE, option_cpu },
+        { "memory-peak=", RUNNER_DONE, option_memory_peak },
+        { "reason=", RUNNER_DONE, option_reason },
         { "retry=", RUNNER_DONE, option_retry },
         { "retry-after=", RUNNER_DONE, option_retry_after },
         { "soft-timeout=", RUNNER_RUN, option_soft_timeout },
@@ -350,6 +378,14 @@ int runner_packet_done_with(RunnerPacket *p, uint64_t seq, bool success, uint64_
         end = put_number(put_number(end, started_usec), completed_usec);
         if (p->marked)
                 end = stpcpy(end, "output=marked ");
+        if (p->usage.is_known)
+                end = put_option(put_option(end, "cpu=", p->usage.cpu_usec),
+                                 "memory-peak=", p->usage.memory_peak_bytes);
+        if (retry && retry->reason != RUNNER_REASON_NONE) {
+                const char *reason = runner_reason_to_string(retry->reason);
+
+                end = put_text(stpcpy(end, "reason="), reason, strlen(reason));
+        }
         if (retry && retry->never)
                 end = put_text(end, "retry=no", strlen("retry=no"));
         if (retry && !retry->never && retry->after_usec != USEC_INFINITY)

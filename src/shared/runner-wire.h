@@ -35,6 +35,24 @@ typedef enum RunnerVerb {
 
 DECLARE_STRING_TABLE(runner_verb, RunnerVerb);
 
+/* How what failed has ended, if the runner knows better than that the task has told an error. */
+typedef enum RunnerReason {
+        RUNNER_REASON_NONE,
+        RUNNER_REASON_EXIT,    /* a command: a bad exit status */
+        RUNNER_REASON_SIGNAL,  /* a command was killed */
+        RUNNER_REASON_TIMEOUT, /* one of the limits of time */
+        _RUNNER_REASON_MAX,
+        _RUNNER_REASON_INVALID = -EINVAL,
+} RunnerReason;
+
+DECLARE_STRING_TABLE(runner_reason, RunnerReason);
+
+/* What a program that a runner has executed for a task has used, as the kernel has told the runner. */
+typedef struct RunnerUsage {
+        bool is_known;
+        uint64_t cpu_usec, memory_peak_bytes;
+} RunnerUsage;
+
 /* A decoded packet; it borrows the packet's bytes. */
 typedef struct RunnerMessage {
         RunnerVerb
@@ -51,6 +69,8 @@ typedef struct RunnerMessage {
         bool marked;  /* DONE: what the task wrote ends with its mark */
         uint64_t started_usec;
         uint64_t completed_usec;
+        RunnerReason reason;
+        RunnerUsage usage;
         bool no_retry, has_retry_after;
         uint64_t retry_after_usec;
         unsigned percent; /* PROGRESS: in hundredths, at most RUNNER_PERCENT_MAX */
@@ -67,7 +87,8 @@ int runner_decode(const char *packet, size_t size, RunnerMessage *ret);
  * -EBADF once; each composing function and runner_packet_done() close what it held. */
 typedef struct RunnerPacket {
         int fd;
-        bool marked; /* for DONE, to be set before it is composed */
+        bool marked;       /* for DONE, to be set before it is composed */
+        RunnerUsage usage; /* the same */
         size_t header_size;
         struct iovec iov[2];
         struct msghdr msg;
@@ -84,11 +105,12 @@ typedef struct RunnerRunOptions {
         const char *traceparent;                  /* of W3C Trace Context */
 } RunnerRunOptions;
 
-/* What a task wants to become of it after this failure. */
+/* What a task wants to become of it after this failure, and what that was. */
 typedef struct RunnerRetry {
         bool never; /* it is not to be tried again, whatever the settings say */
         uint64_t
                 after_usec; /* it is to be tried again in so long; USEC_INFINITY: as the settings say */
+        RunnerReason reason;
 } RunnerRetry;
 
 /* They return 0, or -errno if a memfd was needed and could not be made, or -EMSGSIZE for a name or text

@@ -12,18 +12,30 @@
 #include "parse-util.h"
 
 #define KILL_PASSES_MAX 256U
+#define EMPTY_PASSES    2U /* that find nothing new: then there is nothing */
 #define SUPERVISOR      "supervisor"
+#define MEMORY_ROOM \
+        (UINT64_C(4) << 20) /* above what is in use, for the kernel's own account of it */
+#define WEIGHT_DEFAULT UINT64_C(100)
+
+static const char *const controller_names[_CGROUP_CONTROLLER_MAX] = {
+        [CGROUP_MEMORY] = "memory",
+        [CGROUP_PIDS] = "pids",
+        [CGROUP_CPU] = "cpu",
+};
 
 struct Cgroup {
         char *path;
-        bool has_memory;
-        uint64_t n_leaves; /* ever made */
-        char **stale;      /* names of groups that could not be removed yet */
+        bool has[_CGROUP_CONTROLLER_MAX];
+        bool is_enabled[_CGROUP_CONTROLLER_MAX]; /* for the groups of runners */
+        uint64_t n_leaves;                       /* ever made */
+        char **stale;                            /* names of groups that could not be removed yet */
 };
 
 struct CgroupLeaf {
-        Cgroup *group;
+        Cgroup *group; /* NULL in tests */
         char name[32];
+        bool is_limited[_CGROUP_CONTROLLER_MAX];
         int fd;       /* of the directory */
         int procs_fd; /* its cgroup.procs, for writing */
 };
@@ -174,10 +186,43 @@ static int try_group(Cgroup *g) {
         r = cgroup_leaf_new(g, 0, &l);
         if (r < 0)
                 return r;
-        g->has_memory = read_number(l->fd, "memory.current", &bytes) >= 0 &&
-                        faccessat(l->fd, "memory.max", W_OK, AT_EACCESS) >= 0;
+        g->has[CGROUP_MEMORY] = read_number(l->fd, "memory.current", &bytes) >= 0 &&
+                                faccessat(l->fd, "memory.max", W_OK, AT_EACCESS) >= 0;
         cgroup_leaf_free(l);
         return 0;
+}
+
+static int enable(Cgroup *g, CgroupController c, int fd) {
+        char text[16];
+        int r;
+
+        if (g->is_enabled[c])
+                return 0;
+        (void) snprintf(text, sizeof(text), "+%s", controller_names[c]);
+        r = write_at(fd, "cgroup.subtree_control", text);
+        g->is_enabled[c] = r >= 0;
+        return r;
+}
+
+/* Words on one line. */
+static bool has_word(const char *text, const char *word) {
+        size_t n = strlen(word);
+
+        for (const char *p = text; (p = strstr(p, word)); p += n)
+                if ((p == text || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\n' || p[n] == '\0'))
+                        return true;
+        return false;
+}
+
+/* Memory is counted for every task. The others cost something, if little: only when a task wants them. */
+static void find_controllers(Cgroup *g, int fd) {
+        char text[1024];
+
+        (void) enable(g, CGROUP_MEMORY, fd);
+        if (read_at(fd, "cgroup.controllers", text, sizeof(text)) < 0)
+                return;
+        g->has[CGROUP_PIDS] = has_word(text, controller_names[CGROUP_PIDS]);
+        g->has[CGROUP_CPU] = has_word(text, controller_names[CGROUP_CPU]);
 }
 
 int cgroup_new_at(const char *path, Cgroup **ret) {
@@ -193,7 +238,7 @@ int cgroup_new_at(const char *path, Cgroup **ret) {
         if (!g->path)
                 return -ENOMEM;
 
-        (void) write_at(fd, "cgroup.subtree_control", "+memory");
+        find_controllers(g, fd);
         r = try_group(g);
         if (r < 0)
                 return r;
@@ -226,17 +271,8 @@ int cgroup_new(Cgroup **ret, const char **ret_reason) {
         return cgroup_new_at(path, ret);
 }
 
-Cgroup *cgroup_free(Cgroup *g) {
-        if (!g)
-                return NULL;
-        strv_free(g->stale);
-        free(g->path);
-        free(g);
-        return NULL;
-}
-
-bool cgroup_has_memory(const Cgroup *g) {
-        return g->has_memory;
+bool cgroup_has(const Cgroup *g, CgroupController controller) {
+        return g && g->has[controller];
 }
 
 /* --- a runner's ----------------------------------------------------------------------------------- */
@@ -265,10 +301,55 @@ static void remove_stale(Cgroup *g) {
                 *to = NULL;
 }
 
+Cgroup *cgroup_free(Cgroup *g) {
+        if (!g)
+                return NULL;
+        remove_stale(g);
+        strv_free(g->stale);
+        free(g->path);
+        free(g);
+        return NULL;
+}
+
+static int open_directory(CgroupLeaf *l, const char *path) {
+        l->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (l->fd < 0)
+                return -errno;
+        l->procs_fd = openat(l->fd, "cgroup.procs", O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        return l->procs_fd < 0 ? -errno : 0;
+}
+
+static int write_number(const CgroupLeaf *l, const char *name, uint64_t n) {
+        char text[32];
+
+        (void) snprintf(text, sizeof(text), "%" PRIu64, n);
+        return write_at(l->fd, name, n > 0 ? text : "max");
+}
+
+static int limit_memory(CgroupLeaf *l, uint64_t max) {
+        uint64_t used = 0;
+        int r;
+
+        if (max > 0 && read_key(l->fd, "memory.stat", "anon", &used) >= 0)
+                max = MAX(max, used + MEMORY_ROOM);
+        r = write_number(l, "memory.max", max);
+        /* Else the limit would only be met when swap is full. */
+        if (r >= 0)
+                (void) write_at(l->fd, "memory.swap.max", max > 0 ? "0" : "max");
+        return r;
+}
+
+static int limit_tasks(CgroupLeaf *l, uint64_t max) {
+        uint64_t n = 0;
+
+        if (max > 0)
+                (void) read_number(l->fd, "pids.current", &n);
+        return write_number(l, "pids.max", max > 0 ? max + n : 0);
+}
+
 static int open_leaf(CgroupLeaf *l, uint64_t memory_max) {
         _cleanup_free_ char *path = NULL;
-        char text[32];
-        int r = 0;
+        int r;
 
         if (asprintf(&path, "%s/%s", l->group->path, l->name) < 0) {
                 path = NULL;
@@ -276,24 +357,13 @@ static int open_leaf(CgroupLeaf *l, uint64_t memory_max) {
         }
         if (mkdir(path, 0755) < 0)
                 return -errno;
-        l->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (l->fd < 0)
-                return -errno;
-        l->procs_fd = openat(l->fd, "cgroup.procs", O_WRONLY | O_CLOEXEC | O_NOCTTY);
-        if (l->procs_fd < 0)
-                return -errno;
-
+        r = open_directory(l, path);
+        if (r < 0 || !cgroup_has(l->group, CGROUP_MEMORY))
+                return r;
         /* What has lost a part cannot be trusted to go on. */
-        if (l->group->has_memory)
-                (void) write_at(l->fd, "memory.oom.group", "1");
-        if (l->group->has_memory && memory_max > 0) {
-                (void) snprintf(text, sizeof(text), "%" PRIu64, memory_max);
-                r = write_at(l->fd, "memory.max", text);
-                /* Else the limit would only be met when swap is full. */
-                if (r >= 0)
-                        (void) write_at(l->fd, "memory.swap.max", "0");
-        }
-        return r;
+        (void) write_at(l->fd, "memory.oom.group", "1");
+        l->is_limited[CGROUP_MEMORY] = memory_max > 0;
+        return memory_max > 0 ? limit_memory(l, memory_max) : 0;
 }
 
 int cgroup_leaf_new(Cgroup *g, uint64_t memory_max, CgroupLeaf **ret) {
@@ -317,6 +387,69 @@ int cgroup_leaf_new(Cgroup *g, uint64_t memory_max, CgroupLeaf **ret) {
         return 0;
 }
 
+int cgroup_leaf_new_at(const char *path, CgroupLeaf **ret) {
+        CgroupLeaf *l = calloc(1, sizeof(*l));
+        int r;
+
+        if (!l)
+                return -ENOMEM;
+        l->fd = l->procs_fd = -EBADF;
+        r = open_directory(l, path);
+        if (r < 0) {
+                cgroup_leaf_free(l);
+                return r;
+        }
+        *ret = l;
+        return 0;
+}
+
+/* Files of a controller are there when that is enabled for all of the groups; so they are in tests. */
+static int prepare(CgroupLeaf *l, CgroupController c) {
+        _cleanup_close_ int fd = -EBADF;
+
+        if (!l->group)
+                return 0;
+        if (!cgroup_has(l->group, c))
+                return -EOPNOTSUPP;
+        fd = open(l->group->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 ? -errno : enable(l->group, c, fd);
+}
+
+/* What no task has asked for stays as it is. */
+static int limit(CgroupLeaf *l, CgroupController c, uint64_t value) {
+        int r;
+
+        if (value == 0 && !l->is_limited[c])
+                return 0;
+        r = prepare(l, c);
+        if (r < 0)
+                return r == -EOPNOTSUPP ? 0 : r;
+        switch (c) {
+        case CGROUP_MEMORY:
+                r = limit_memory(l, value);
+                break;
+        case CGROUP_PIDS:
+                r = limit_tasks(l, value);
+                break;
+        default:
+                r = write_number(l, "cpu.weight", value > 0 ? value : WEIGHT_DEFAULT);
+                break;
+        }
+        l->is_limited[c] = r < 0 || value > 0;
+        return r;
+}
+
+int cgroup_leaf_limit(CgroupLeaf *l, const CgroupLimits *limits) {
+        int r;
+
+        r = limit(l, CGROUP_MEMORY, limits->memory_max);
+        if (r >= 0)
+                r = limit(l, CGROUP_PIDS, limits->tasks_max);
+        if (r >= 0)
+                r = limit(l, CGROUP_CPU, limits->cpu_weight);
+        return r;
+}
+
 CgroupLeaf *cgroup_leaf_free(CgroupLeaf *l) {
         if (!l)
                 return NULL;
@@ -324,7 +457,7 @@ CgroupLeaf *cgroup_leaf_free(CgroupLeaf *l) {
                 (void) cgroup_leaf_kill(l);
         safe_close(l->procs_fd);
         safe_close(l->fd);
-        if (!remove_group(l->group, l->name))
+        if (l->group && !remove_group(l->group, l->name))
                 (void) strv_extend(&l->group->stale, l->name);
         free(l);
         return NULL;
@@ -334,21 +467,47 @@ int cgroup_leaf_enter(const CgroupLeaf *l) {
         return write(l->procs_fd, "0", 1) < 0 ? -errno : 0;
 }
 
-/* Of kernels before 5.14. */
-static int kill_each(const CgroupLeaf *l) {
-        for (unsigned pass = 0; pass < KILL_PASSES_MAX; pass++) {
-                PidList pids = {};
-                size_t n = 0;
-                int r;
+/* One that was signalled may be listed until it has ended; it starts nothing any more. Returns how many are new. */
+static int kill_new(const CgroupLeaf *l, const PidList *keep, PidList *killed) {
+        PidList pids = {};
+        int n = 0, r;
 
-                r = read_pids(l->fd, &pids);
-                for (size_t i = 0; i < pids.n; i++)
-                        n += kill(pids.pids[i], SIGKILL) >= 0;
-                pid_list_done(&pids);
-                if (r < 0 || n == 0)
-                        return r;
+        r = read_pids(l->fd, &pids);
+        pid_list_sort(killed);
+        for (size_t i = 0; i < pids.n && r >= 0; i++) {
+                if (pid_list_has(keep, pids.pids[i]) || pid_list_has(killed, pids.pids[i]))
+                        continue;
+                (void) kill(pids.pids[i], SIGKILL);
+                r = pid_list_add(killed, pids.pids[i]);
+                n++;
         }
-        return -EAGAIN;
+        pid_list_done(&pids);
+        return r < 0 ? r : n;
+}
+
+int cgroup_leaf_kill_but(const CgroupLeaf *l, const PidList *keep) {
+        PidList killed = {};
+        unsigned empty = 0;
+        int r = 0;
+
+        for (unsigned pass = 0; pass < KILL_PASSES_MAX && empty < EMPTY_PASSES && r >= 0; pass++) {
+                r = kill_new(l, keep, &killed);
+                empty = r > 0 ? 0 : empty + 1;
+        }
+        pid_list_done(&killed);
+        if (r < 0)
+                return r;
+        return empty < EMPTY_PASSES ? -EAGAIN : 0;
+}
+
+/* Of kernels before 5.14. What is frozen cannot start others; it dies all the same. */
+static int kill_each(const CgroupLeaf *l) {
+        int r;
+
+        (void) write_at(l->fd, "cgroup.freeze", "1");
+        r = cgroup_leaf_kill_but(l, NULL);
+        (void) write_at(l->fd, "cgroup.freeze", "0");
+        return r;
 }
 
 int cgroup_leaf_kill(const CgroupLeaf *l) {

@@ -20,7 +20,6 @@
         1000 /* a process in an uninterruptible sleep may take longer; it is left to init */
 #define START_WAIT_MSEC 10000 /* well below WatchdogSec= */
 #define CHILD_REPORT_FD (RUNNER_FD + 1)
-#define END_PASSES_MAX  64U /* for what a task has left behind */
 
 /* --- the environment ------------------------------------------------------------------------------ */
 
@@ -130,7 +129,7 @@ static int become_runner(const ProcessConfig *c, const CgroupLeaf *group, int *r
                 r = set_descriptors(c, report_fd);
         if (r < 0)
                 return r;
-        if (!group || !cgroup_has_memory(c->cgroup)) {
+        if (!group || !cgroup_has(c->cgroup, CGROUP_MEMORY)) {
                 r = limits_memory_fallback(c->memory_max);
                 if (r < 0)
                         return r;
@@ -225,6 +224,7 @@ int process_start(const ProcessConfig *config, Process *ret) {
         }
 
         p.memory_max = config->memory_max;
+        p.is_rlimit = !p.group || !cgroup_has(config->cgroup, CGROUP_MEMORY);
         p.pidfd = pidfd_open(p.pid, 0); /* close-on-exec by itself */
         if (p.pidfd < 0) {
                 r = -errno;
@@ -237,70 +237,76 @@ int process_start(const ProcessConfig *config, Process *ret) {
         return 0;
 }
 
+int process_limit(Process *p, uint64_t memory_max, const TaskResources *resources) {
+        CgroupLimits limits = {
+                .memory_max = memory_max,
+                .tasks_max = resources->tasks_max,
+                .cpu_weight = resources->cpu_weight,
+        };
+        bool is_set = task_resources_are_set(resources);
+
+        if (!p->group || (!is_set && !p->has_resources))
+                return 0;
+        p->has_resources = is_set;
+        p->is_task_limit = resources->memory_max > 0 &&
+                           (memory_max == 0 || resources->memory_max < memory_max);
+        if (p->is_task_limit)
+                limits.memory_max = resources->memory_max;
+        if (!p->is_rlimit)
+                p->memory_max = limits.memory_max;
+        return cgroup_leaf_limit(p->group, &limits);
+}
+
 /* The group knows all that is in it; but that it kills the kernel may not be able to, before 5.14. */
 void process_kill(const Process *p) {
         if (p->pid <= 0)
                 return;
         if (!p->group || cgroup_leaf_kill(p->group) < 0)
-                process_tree_kill(p->pid);
+                (void) process_tree_kill(p->pid, PROCESS_TREE_USEC);
         (void) kill(-p->pid, SIGKILL);
         (void) kill(p->pid, SIGKILL); /* it may have left its group */
 }
 
-/* All but itself. */
-static int list_children(const Process *p, PidList *l) {
-        size_t n = 0;
+/* And itself. Without memory for the list, nothing is ended before the process is. */
+void process_keep_children(Process *p) {
         int r;
 
-        if (!p->group)
-                return process_tree_children(p->pid, l);
-        r = cgroup_leaf_pids(p->group, l);
-        for (size_t i = 0; i < l->n; i++)
-                if (l->pids[i] != p->pid)
-                        l->pids[n++] = l->pids[i];
-        l->n = n;
-        return r;
-}
-
-void process_keep_children(Process *p) {
         if (p->pid <= 0)
                 return;
-        p->kept.n = 0;
-        if (list_children(p, &p->kept) < 0)
+        p->kept.n = p->kept.n_sorted = 0;
+        r = p->group ? cgroup_leaf_pids(p->group, &p->kept)
+                     : process_tree_children(p->pid, &p->kept);
+        if (r >= 0)
+                r = pid_list_add(&p->kept, p->pid);
+        pid_list_sort(&p->kept);
+        if (r < 0)
                 pid_list_done(&p->kept);
 }
 
-static size_t kill_children(const Process *p, const PidList *children) {
-        size_t n = 0;
+/* In a group, nothing else can have got a number: a runner that collected it would have to do so between two system
+ * calls of ours. */
+static bool has_others(const Process *p) {
+        PidList l = {};
+        bool found = false;
 
-        for (size_t i = 0; i < children->n; i++)
-                if (!pid_list_has(&p->kept, children->pids[i]))
-                        n += kill(children->pids[i], SIGKILL) >= 0;
-        return n;
+        if (p->group)
+                (void) cgroup_leaf_pids(p->group, &l);
+        else
+                (void) process_tree_children(p->pid, &l);
+        for (size_t i = 0; i < l.n && !found; i++)
+                found = !pid_list_has(&p->kept, l.pids[i]);
+        pid_list_done(&l);
+        return found;
 }
 
-void process_end_children(const Process *p) {
-        for (unsigned pass = 0; pass < END_PASSES_MAX; pass++) {
-                PidList children = {};
-                size_t n = 0;
-                int r;
-
-                if (p->pid <= 0)
-                        return;
-                r = list_children(p, &children);
-                for (size_t i = 0; i < children.n; i++)
-                        n += !pid_list_has(&p->kept, children.pids[i]);
-                /* In a group, nothing else can have got the numbers: a runner that collected them would have to do it
-                 * between two system calls of ours. */
-                if (n > 0)
-                        n = p->group ? kill_children(p, &children)
-                                     : process_tree_kill_below(p->pid, &p->kept);
-                pid_list_done(&children);
-                if (r < 0 || n == 0 || !p->group)
-                        return;
-        }
-        /* They multiply faster than we kill. */
-        process_kill(p);
+bool process_end_children(const Process *p) {
+        if (p->pid <= 0 || p->kept.n == 0 || !has_others(p))
+                return true;
+        if (!p->group)
+                return process_tree_kill_below(p->pid, &p->kept, PROCESS_TREE_USEC);
+        if (cgroup_leaf_kill_but(p->group, &p->kept) < 0)
+                process_kill(p);
+        return true;
 }
 
 /* waitid() as the kernel has it, with what was used. */
@@ -313,7 +319,11 @@ static uint64_t timeval_usec(const struct timeval *t) {
 }
 
 int process_reap(Process *p, ProcessEnd *ret) {
-        ProcessEnd end = { .memory_max = p->memory_max };
+        ProcessEnd end = {
+                .memory_max = p->memory_max,
+                .is_task_limit = p->is_task_limit,
+                .is_rlimit = p->is_rlimit,
+        };
         struct rusage usage = {};
         int r = 0;
 
@@ -353,32 +363,52 @@ void process_discard(Process *p) {
         forget(p);
 }
 
+static void describe_oom(const ProcessEnd *end, char *ret, size_t size) {
+        char limit[32];
+
+        if (end->oom != CGROUP_OOM_LIMIT || end->memory_max == 0) {
+                (void) snprintf(ret, size,
+                                "killed because the machine or the service ran out of memory");
+                return;
+        }
+        limits_format_bytes(end->memory_max, limit, sizeof(limit));
+        (void) snprintf(ret, size, "killed by the memory limit of %s (%s=)", limit,
+                        end->is_task_limit ? "MemoryMax" : "TaskMemoryMax");
+}
+
+/* Where an allocation fails rather than that the kernel kills, programs end by these, and nobody can tell why. */
+static void describe_rlimit(const ProcessEnd *end, char *ret, size_t size) {
+        int sig = end->status.si_status;
+        char limit[32];
+
+        ret[0] = '\0';
+        if (!end->is_rlimit || end->memory_max == 0 ||
+            (sig != SIGSEGV && sig != SIGABRT && sig != SIGBUS))
+                return;
+        limits_format_bytes(end->memory_max, limit, sizeof(limit));
+        (void) snprintf(ret, size, "; its memory was limited to %s (TaskMemoryMax=)", limit);
+}
+
 void process_describe(const ProcessEnd *end, char *ret, size_t size) {
         const siginfo_t *status = &end->status;
         const char *name, *description;
-        char limit[32];
+        char more[96];
 
-        if (end->oom == CGROUP_OOM_LIMIT && end->memory_max > 0) {
-                limits_format_bytes(end->memory_max, limit, sizeof(limit));
-                (void) snprintf(ret, size, "killed by the memory limit of %s (TaskMemoryMax=)",
-                                limit);
-                return;
-        }
         if (end->oom != CGROUP_OOM_NONE) {
-                (void) snprintf(ret, size,
-                                "killed because the machine or the service ran out of memory");
+                describe_oom(end, ret, size);
                 return;
         }
         if (status->si_code == CLD_EXITED) {
                 (void) snprintf(ret, size, "runner exited with status %d", status->si_status);
                 return;
         }
+        describe_rlimit(end, more, sizeof(more));
         name = sigabbrev_np(status->si_status);
         description = sigdescr_np(status->si_status);
         if (!name || !description) {
-                (void) snprintf(ret, size, "killed by signal %d", status->si_status);
+                (void) snprintf(ret, size, "killed by signal %d%s", status->si_status, more);
                 return;
         }
-        (void) snprintf(ret, size, "killed by signal SIG%s (%c%s)", name,
-                        tolower((unsigned char) description[0]), description + 1);
+        (void) snprintf(ret, size, "killed by signal SIG%s (%c%s)%s", name,
+                        tolower((unsigned char) description[0]), description + 1, more);
 }

@@ -22,8 +22,13 @@ struct JobTable {
 _Static_assert(sizeof(JobKey) == sizeof(TaskId) + sizeof(uint64_t), "JobKey has padding");
 
 static const char *const job_reason_table[_JOB_REASON_MAX] = {
-        [JOB_REASON_NONE] = "",     [JOB_REASON_TIMEOUT] = "timeout", [JOB_REASON_OOM] = "oom",
-        [JOB_REASON_EXIT] = "exit", [JOB_REASON_SIGNAL] = "signal",
+        [JOB_REASON_NONE] = "",
+        [JOB_REASON_TIMEOUT] = "timeout",
+        [JOB_REASON_OOM] = "oom",
+        [JOB_REASON_EXIT] = "exit",
+        [JOB_REASON_SIGNAL] = "signal",
+        [JOB_REASON_EXCEPTION] = "exception",
+        [JOB_REASON_CANCELLED] = "cancelled",
 };
 DEFINE_STRING_TABLE(job_reason, JobReason);
 
@@ -47,6 +52,7 @@ static JobRecord *job_free(JobRecord *record) {
         set_text(record, NULL, 0);
         drop_arguments(record);
         free(record->job.traceparent);
+        free(record->job.output_tail);
         free(record->job.details);
         free(record);
         return NULL;
@@ -150,6 +156,8 @@ void job_finish(Job *job, WireOutcome outcome, const char *text, size_t size, ui
                 memmove(copy, text, size);
         set_text(record, copy, size);
         drop_arguments(record);
+        free(job->details);
+        job->details = NULL;
 
         job->state = JOB_FINISHED;
         job->outcome = outcome;

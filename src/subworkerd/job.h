@@ -16,8 +16,10 @@ typedef enum JobReason {
         JOB_REASON_NONE,
         JOB_REASON_TIMEOUT,
         JOB_REASON_OOM,
-        JOB_REASON_EXIT,   /* its runner ended by itself */
-        JOB_REASON_SIGNAL, /* its runner was killed */
+        JOB_REASON_EXIT,      /* its process ended by itself */
+        JOB_REASON_SIGNAL,    /* its process was killed */
+        JOB_REASON_EXCEPTION, /* its own error */
+        JOB_REASON_CANCELLED,
         _JOB_REASON_MAX,
         _JOB_REASON_INVALID = -EINVAL,
 } JobReason;
@@ -70,6 +72,7 @@ struct Job {
         bool no_retry;             /* what the task wants to become of it */
         uint64_t retry_after_usec; /* with has_retry_after */
         bool has_retry_after;
+        char *output_tail; /* the last it wrote, UTF-8; NULL: not kept */
         char *details; /* what else is told of its end: made by the outbox; NULL: nothing, or not made yet */
 
         const char *release_reason; /* handed back; static */

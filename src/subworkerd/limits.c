@@ -41,6 +41,20 @@ int task_limits_parse(const char *options, size_t size, TaskLimits *l) {
         return 0;
 }
 
+void task_resources_parse(const char *options, size_t size, TaskResources *ret) {
+        _cleanup_json_ struct json_object *o = NULL;
+        struct json_object *resources = NULL;
+        const char *error;
+
+        *ret = (TaskResources){};
+        if (json_parse_object(options, size, &o, &error) < 0 ||
+            json_get_object(o, "resources", &resources) <= 0)
+                return;
+        (void) json_get_uint(resources, "memory_max", 1, INT64_MAX, &ret->memory_max);
+        (void) json_get_uint(resources, "tasks_max", 1, UINT32_MAX, &ret->tasks_max);
+        (void) json_get_uint(resources, "cpu_weight", 1, 10000, &ret->cpu_weight);
+}
+
 /* It goes into a line of the runner protocol as it is. */
 static bool is_word(const char *s) {
         size_t n = strlen(s);

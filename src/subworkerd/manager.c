@@ -54,6 +54,32 @@ static void show_status_soon(Subworkerd *s) {
         (void) sd_event_source_set_enabled(s->status_timer, SD_EVENT_ONESHOT);
 }
 
+/* What task files ask for, and this machine cannot hold; said once, when it is known what they ask for. */
+static void say_if_without_controllers(const Subworkerd *s) {
+        bool memory = false, others = false;
+
+        for (const TaskType *t = type_table_next(s->types, NULL); t;
+             t = type_table_next(s->types, t)) {
+                const TaskResources *r = type_resources(t);
+
+                memory |= r->memory_max > 0 && !cgroup_has(s->cgroup, CGROUP_MEMORY);
+                others |= (r->tasks_max > 0 && !cgroup_has(s->cgroup, CGROUP_PIDS)) ||
+                          (r->cpu_weight > 0 && !cgroup_has(s->cgroup, CGROUP_CPU));
+        }
+        if (!memory && !others)
+                return;
+        log_event(LOG_NOTICE, 0,
+                  LOG_FIELDS(.message_id = MESSAGE_MEMORY_FALLBACK,
+                             .worker_id = s->settings->worker_id),
+                  "%s%s%s: %s.",
+                  memory ? "MemoryMax= of a task holds for each process of a command by itself"
+                         : "",
+                  memory && others ? ", and " : "",
+                  others ? "TasksMax= and CPUWeight= of tasks have no effect" : "",
+                  s->cgroup ? "the control group has not all controllers that are needed"
+                            : s->no_cgroup_reason);
+}
+
 /* Not an error: the service of a fresh installation is there before anyone has said what it is to offer. */
 static void say_if_without_tasks(Subworkerd *s) {
         if (type_table_count(s->types) > 0)
@@ -79,6 +105,7 @@ void manager_ready(Subworkerd *s) {
                   " subworker %s is ready, %u runner%s, %zu task type%s.",
                   s->settings->worker_id, n, n == 1 ? "" : "s", n_types, n_types == 1 ? "" : "s");
         say_if_without_tasks(s);
+        say_if_without_controllers(s);
         r = link_start(s->link);
         if (r < 0) {
                 (void) sd_event_exit(s->event, r);
@@ -355,26 +382,30 @@ PoolWear manager_wear(const Settings *settings, uint64_t *ret_memory_max) {
         return (PoolWear){ settings->recycle_tasks, memory == UINT64_MAX ? 0 : memory };
 }
 
+uint64_t manager_output_max(const Settings *settings) {
+        return settings->output_max == UINT64_MAX ? 0 : settings->output_max;
+}
+
 /* What keeps the tree of a task's processes together. */
 static void prepare_isolation(Subworkerd *s) {
-        const char *reason = NULL;
         int r;
 
         r = process_tree_adopt();
         if (r < 0)
                 log_warning_errno(r, "Cannot become the parent of orphans, ignoring: %m");
-        r = cgroup_new(&s->cgroup, &reason);
+        r = cgroup_new(&s->cgroup, &s->no_cgroup_reason);
         if (r < 0)
-                log_debug_errno(r, "No control groups for runners, following their processes: %s (%m).",
-                                reason);
-        if (s->settings->task_memory_max != UINT64_MAX &&
-            (!s->cgroup || !cgroup_has_memory(s->cgroup)))
-                log_event(LOG_NOTICE, 0,
-                          LOG_FIELDS(.message_id = MESSAGE_MEMORY_FALLBACK,
-                                     .worker_id = s->settings->worker_id),
-                          "TaskMemoryMax= holds for each process of a task by itself, not for all together: %s.",
-                          s->cgroup ? "there is no memory controller of control groups version 2"
-                                    : reason);
+                log_debug_errno(
+                        r, "No control groups for runners, following their processes: %s (%m).",
+                        s->no_cgroup_reason);
+        if (s->settings->task_memory_max != UINT64_MAX && !cgroup_has(s->cgroup, CGROUP_MEMORY))
+                log_event(
+                        LOG_NOTICE, 0,
+                        LOG_FIELDS(.message_id = MESSAGE_MEMORY_FALLBACK,
+                                   .worker_id = s->settings->worker_id),
+                        "TaskMemoryMax= holds for each process of a task by itself, not for all together: %s.",
+                        s->cgroup ? "there is no memory controller of control groups version 2"
+                                  : s->no_cgroup_reason);
 }
 
 static int make_modules(Subworkerd *s) {
@@ -396,6 +427,7 @@ static int make_modules(Subworkerd *s) {
         int r;
 
         pool.wear = manager_wear(settings, &pool.memory_max);
+        pool.output_max = manager_output_max(settings);
         r = type_table_new(&s->types);
         if (r >= 0)
                 r = job_table_new(&s->jobs);

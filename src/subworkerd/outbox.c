@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "json-util.h"
+#include "details.h"
 #include "log.h"
 #include "message-ids.h"
 #include "outbox.h"
@@ -168,22 +168,10 @@ static int send_started(Outbox *o) {
         return 0;
 }
 
-/* JSON; NULL if there is nothing to say, or no memory to say it in: then controld goes by the settings. */
+/* Without memory to say it in, controld goes by the settings. */
 static const char *details_of(Job *job) {
-        _cleanup_json_ struct json_object *o = NULL;
-        const char *text;
-
-        if (job->details || (!job->no_retry && !job->has_retry_after))
-                return job->details;
-        o = json_object_new_object();
-        if (!o || (job->no_retry && json_add_bool(o, "no_retry", true) < 0) ||
-            (job->has_retry_after &&
-             json_add(o, "retry_after",
-                      json_object_new_double((double) job->retry_after_usec /
-                                             (double) USEC_PER_SEC)) < 0))
-                return NULL;
-        text = json_object_to_json_string_ext(o, JSON_COMPACT);
-        job->details = text ? strdup(text) : NULL;
+        if (!job->details)
+                (void) details_format(job, &job->details);
         return job->details;
 }
 

@@ -23,7 +23,7 @@ typedef struct Member {
         bool worn;           /* to be started again when idle */
         bool staged;         /* has jobs to be flushed */
 
-        uint64_t cared_seq;  /* the slot's, when it was looked after last */
+        uint64_t cared_seq;            /* the slot's, when it was looked after last */
         uint64_t idle_seq, idle_since; /* when it was first seen idle; 0: it is not */
         uint64_t weighed_usec;
 } Member;
@@ -37,10 +37,10 @@ struct Pool {
 
         Member **members; /* those that do not come up are in here as well */
         unsigned n_members, n_members_allocated;
-        unsigned n_target;                        /* tasks at once */
-        unsigned n_interpreters;                  /* wanted so far, at most n_target */
-        Member *probes[_RUNNER_KIND_MAX];         /* try a new command; not among the members */
-        char *probe_types[_RUNNER_KIND_MAX];      /* what they said in HELLO */
+        unsigned n_target;                   /* tasks at once */
+        unsigned n_interpreters;             /* wanted so far, at most n_target */
+        Member *probes[_RUNNER_KIND_MAX];    /* try a new command; not among the members */
+        char *probe_types[_RUNNER_KIND_MAX]; /* what they said in HELLO */
         size_t probe_types_size[_RUNNER_KIND_MAX];
         SlotShared shared;
 

@@ -29,7 +29,8 @@ bool pool_is_healthy(const Pool *p) {
 /* --- handing out ---------------------------------------------------------------------------------- */
 
 bool member_is_usable(const Pool *p, const Member *m) {
-        return m->generation == p->generation && !m->surplus && !m->worn && slot_state(m->slot) == SLOT_READY;
+        return m->generation == p->generation && !m->surplus && !m->worn &&
+               slot_state(m->slot) == SLOT_READY;
 }
 
 void pool_add(Pool *p, Job *job) {
@@ -255,6 +256,22 @@ static void cancelled(Pool *p, Job *job, const char *text, uint64_t started_usec
                now_usec(CLOCK_REALTIME));
 }
 
+static const JobReason reasons[_RUNNER_REASON_MAX] = {
+        [RUNNER_REASON_NONE] = JOB_REASON_NONE,
+        [RUNNER_REASON_EXIT] = JOB_REASON_EXIT,
+        [RUNNER_REASON_SIGNAL] = JOB_REASON_SIGNAL,
+        [RUNNER_REASON_TIMEOUT] = JOB_REASON_TIMEOUT,
+};
+
+/* What was measured of the runner may lack what has ended within it. */
+static void add_usage(Job *job, const RunnerUsage *usage) {
+        if (!usage->is_known)
+                return;
+        job->measured = true;
+        job->cpu_usec = MAX(job->cpu_usec, usage->cpu_usec);
+        job->memory_peak_bytes = MAX(job->memory_peak_bytes, usage->memory_peak_bytes);
+}
+
 void pool_on_done(Slot *s, Job *job, const RunnerMessage *m, void *userdata) {
         Pool *p = userdata;
         uint64_t usec = m->completed_usec - MIN(m->started_usec, m->completed_usec);
@@ -262,6 +279,11 @@ void pool_on_done(Slot *s, Job *job, const RunnerMessage *m, void *userdata) {
         type_observe(job->type, usec);
         prefetch_observe(p->prefetch, usec);
         pool_note_wear(p, s);
+        if (slot_is_littered(s) && slot_count(s) == 0)
+                pool_arm(p, now_usec(CLOCK_MONOTONIC));
+        if (!m->success)
+                job->reason = reasons[m->reason];
+        add_usage(job, &m->usage);
         job->no_retry = m->no_retry;
         job->has_retry_after = m->has_retry_after;
         job->retry_after_usec = m->retry_after_usec;
@@ -294,6 +316,7 @@ static void end_timed_out(Pool *p, Job *job, uint64_t started_usec) {
 /* The task that ran in a runner that is gone. */
 void pool_end_interrupted(Pool *p, const SlotEnd *end) {
         Job *job = end->interrupted;
+        _cleanup_free_ char *text = NULL;
         char id[TASK_ID_TEXT_LENGTH + 1];
 
         if (!job)
@@ -316,8 +339,10 @@ void pool_end_interrupted(Pool *p, const SlotEnd *end) {
                   LOG_FIELDS(.message_id = MESSAGE_TASK_CRASHED, .task_id = id,
                              .task_name = type_name(job->type), .worker_id = p->config.worker_id),
                   "Task %s (%s) crashed: %s", type_name(job->type), id, end->reason);
-        finish(p, job, WIRE_OUTCOME_CRASH, end->reason, strlen(end->reason), end->started_usec,
-               now_usec(CLOCK_REALTIME));
+        if (job->output_tail && asprintf(&text, "%s: %s", end->reason, job->output_tail) < 0)
+                text = NULL;
+        finish(p, job, WIRE_OUTCOME_CRASH, text ?: end->reason, strlen(text ?: end->reason),
+               end->started_usec, now_usec(CLOCK_REALTIME));
 }
 
 /* Takes everything else out of the socket, so that killing cannot hit a task that begins in between, and reads what was
@@ -475,6 +500,7 @@ static int init_shared(Pool *p) {
                 .user = p->config.user,
                 .cgroup = p->config.cgroup,
                 .memory_max = p->config.memory_max,
+                .output_max = p->config.output_max,
                 .tasks_max = p->config.wear.tasks,
                 .event = p->event,
                 .handlers = &pool_slot_handlers,

@@ -56,6 +56,7 @@ typedef struct PoolConfig {
         const JobUser *user; /* of the runners; NULL: ours; borrowed */
         Cgroup *cgroup;      /* for the runners; NULL: none; borrowed */
         uint64_t memory_max; /* bytes, of a runner and all that it starts; 0: no limit */
+        uint64_t output_max; /* bytes that a task may have logged; 0: no limit */
         PoolWear wear;
         bool owns_children; /* all children of this process are the pool's, and what these leave behind */
 } PoolConfig;
@@ -80,6 +81,7 @@ void pool_command_done(PoolCommand *c);
 int pool_run(Pool *p, PoolCommand *command, unsigned n);
 
 void pool_set_limits(Pool *p, unsigned prefetch_max, size_t result_max);
+void pool_set_output_max(Pool *p, uint64_t bytes);
 /* The limit on memory is for runners that are started from now on. */
 void pool_set_wear(Pool *p, const PoolWear *wear, uint64_t memory_max);
 

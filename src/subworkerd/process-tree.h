@@ -11,12 +11,14 @@
 
 typedef struct PidList {
         pid_t *pids;
-        size_t n, allocated;
+        size_t n, allocated, n_sorted; /* the first ones are in order */
 } PidList;
 
 void pid_list_done(PidList *l);
 int pid_list_add(PidList *l, pid_t pid);
 bool pid_list_has(const PidList *l, pid_t pid);
+/* Makes looking for what is in there now fast. */
+void pid_list_sort(PidList *l);
 
 /* Makes the calling process the new parent of all its descendants that lose theirs. Outlives exec(). */
 int process_tree_adopt(void);
@@ -25,13 +27,17 @@ int process_tree_adopt(void);
  * none. Returns 0 or -ENOMEM. */
 int process_tree_children(pid_t pid, PidList *l);
 
-/* Kills all descendants of a process but those in `keep` (which may be NULL). They are stopped first, and looked
- * for until nothing new is found, so that none gets away by starting another. Returns how many were signalled. */
-size_t process_tree_kill_below(pid_t root, const PidList *keep);
+/* How long the callers of these stay at it, who have others to serve. */
+#define PROCESS_TREE_USEC (UINT64_C(100) * 1000)
 
-/* The same, and the process. It must be a child of ours that was not collected yet. */
-void process_tree_kill(pid_t root);
+/* Kills all descendants of a process but those in `keep` (which may be NULL). They are stopped first, and looked
+ * for until nothing new is found, so that none gets away by starting another. If that takes longer than `usec`, those
+ * that were found are killed. Returns whether there are no others, as far as could be seen. */
+bool process_tree_kill_below(pid_t root, const PidList *keep, uint64_t usec);
+
+/* The same, and the process. It must be a child of ours that was not collected yet. What is left becomes ours. */
+bool process_tree_kill(pid_t root, uint64_t usec);
 
 /* Kills children of ours that are not in `known`, with all below: what runners that are gone have left to us; and
- * collects them. Returns how many have not ended yet. */
-size_t process_tree_end_orphans(const PidList *known);
+ * collects them. Returns how many have not ended yet: to be called again as long as there are any. */
+size_t process_tree_end_orphans(const PidList *known, uint64_t usec);

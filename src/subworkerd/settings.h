@@ -11,6 +11,7 @@ typedef struct Settings {
         uint64_t concurrency, idle_timeout_usec, drain_usec, prefetch_max, max_result_bytes;
         uint64_t task_memory_max, recycle_tasks,
                 recycle_memory; /* UINT64_MAX, 0, UINT64_MAX: no limit */
+        uint64_t output_max;    /* UINT64_MAX: no limit */
         char *state_directory, *runtime_directory;
         char *job_user;
         int log_level;

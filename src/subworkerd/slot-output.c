@@ -2,6 +2,7 @@
 
 /* What tasks write to their standard output and error: which line is whose. */
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <syslog.h>
 
@@ -31,11 +32,26 @@ static void log_output(Slot *s, const Job *job, int priority, const char *text, 
         s->shared->handlers->log(s, job, &m, s->shared->userdata);
 }
 
-bool slot_output_admit(Slot *s, int priority) {
+/* Once it has reached its limit, nothing of a task is let through, shorter lines neither: what is there is its
+ * beginning. */
+static bool is_within_limit(Slot *s, size_t size) {
+        uint64_t max = s->shared->output_max;
+
+        if (max == 0 || (s->output_lost == 0 && s->output_bytes + size <= max)) {
+                s->output_bytes += size;
+                return true;
+        }
+        s->output_lost += size;
+        return false;
+}
+
+bool slot_output_admit(Slot *s, const Job *job, int priority, size_t size) {
         unsigned lost = 0;
         char text[64];
 
-        if (!log_is_shown(priority) || !output_admit(s->output, now_usec(CLOCK_MONOTONIC), &lost))
+        if (!log_is_shown(priority) || (job && !is_within_limit(s, size)))
+                return false;
+        if (!output_admit(s->output, now_usec(CLOCK_MONOTONIC), &lost))
                 return false;
         if (lost > 0) {
                 int n = snprintf(text, sizeof(text), "%u lines of output were left out", lost);
@@ -46,7 +62,9 @@ bool slot_output_admit(Slot *s, int priority) {
 }
 
 static void log_line(Slot *s, const Job *job, const char *line, size_t size) {
-        if (slot_output_admit(s, LOG_INFO))
+        if (job)
+                output_tail_add(&s->tail, line, size);
+        if (slot_output_admit(s, job, LOG_INFO, size))
                 log_output(s, job, LOG_INFO, line, size);
 }
 
@@ -61,6 +79,21 @@ static bool log_lines(Slot *s, const Job *job, uint64_t seq) {
         return next == OUTPUT_MARK;
 }
 
+/* The next task has nothing to its account. */
+static void close_account(Slot *s, const Job *job) {
+        char text[128];
+        int n;
+
+        if (s->output_lost > 0 && job) {
+                n = snprintf(text, sizeof(text),
+                             "%" PRIu64 " bytes of output were left out (OutputMax=)",
+                             s->output_lost);
+                log_output(s, job, LOG_WARNING, text, (size_t) n);
+        }
+        s->output_bytes = s->output_lost = 0;
+        output_tail_clear(&s->tail);
+}
+
 void slot_output_end(Slot *s, const Job *job, uint64_t seq, bool marked) {
         const char *line;
         size_t size;
@@ -71,6 +104,7 @@ void slot_output_end(Slot *s, const Job *job, uint64_t seq, bool marked) {
                 output_skip_mark(s->output);
         else if (output_rest(s->output, &line, &size))
                 log_line(s, job, line, size);
+        close_account(s, job);
 }
 
 int slot_on_output(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
@@ -90,7 +124,7 @@ int slot_on_output(sd_event_source *source, int fd, uint32_t revents, void *user
 }
 
 void slot_output_drain(Slot *s) {
-        const Job *job = TAILQ_FIRST(&s->piped);
+        Job *job = TAILQ_FIRST(&s->piped);
         const char *line;
         size_t size;
 
@@ -105,4 +139,7 @@ void slot_output_drain(Slot *s) {
         (void) log_lines(s, job, job ? job->seq : 0);
         while (output_rest(s->output, &line, &size))
                 log_line(s, job, line, size);
+        if (job && !job->output_tail)
+                job->output_tail = output_tail_get(&s->tail);
+        close_account(s, job);
 }

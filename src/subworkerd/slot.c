@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "log.h"
 #include "slot-internal.h"
 #include "time-util.h"
 
@@ -47,6 +48,10 @@ uint64_t slot_n_given(const Slot *s) {
         return s->seq - s->first_seq;
 }
 
+uint64_t slot_n_ended(const Slot *s) {
+        return slot_n_given(s) - s->n_piped;
+}
+
 /* --- what tasks use, and leave behind ------------------------------------------------------------- */
 
 void slot_measure(Slot *s) {
@@ -59,28 +64,38 @@ uint64_t slot_memory(const Slot *s) {
         return usage_memory(s->process.pid, s->process.group);
 }
 
-void slot_clean_up(Slot *s) {
-        process_end_children(&s->process);
-        meter_idle(&s->meter, s->process.pid, s->process.group);
+bool slot_clean_up(Slot *s) {
+        s->is_littered = !process_end_children(&s->process);
+        if (!s->is_littered)
+                meter_idle(&s->meter, s->process.pid, s->process.group);
+        return !s->is_littered;
 }
 
-static void enter_usage(Slot *s, Job *job, const Usage *total) {
-        Usage usage;
+bool slot_is_littered(const Slot *s) {
+        return s->is_littered;
+}
 
-        if (!meter_end(&s->meter, total, &usage))
-                return;
+static void enter_usage(Job *job, const Usage *usage) {
         job->measured = true;
-        job->cpu_usec = usage.cpu_usec;
-        job->memory_peak_bytes = usage.memory_bytes;
+        job->cpu_usec = usage->cpu_usec;
+        job->memory_peak_bytes = usage->memory_bytes;
 }
 
 /* Of a task that has run for so long that this does not count. */
 static void settle_long_task(Slot *s, Job *job) {
-        Usage total;
+        Usage total, usage;
 
         usage_read(s->process.pid, s->process.group, &total);
-        enter_usage(s, job, &total);
-        process_end_children(&s->process);
+        if (meter_end(&s->meter, &total, &usage))
+                enter_usage(job, &usage);
+        s->is_littered = true;
+}
+
+/* Ends what tasks have left behind. Not as long as another is in the socket: the runner may have begun that already, and
+ * whose children they are cannot be told. With none there it has nothing to begin before we send it something. */
+static void end_litter(Slot *s) {
+        if (s->is_littered && s->n_piped == 0 && s->state == SLOT_READY)
+                s->is_littered = !process_end_children(&s->process);
 }
 
 /* --- jobs into the socket and back ---------------------------------------------------------------- */
@@ -92,7 +107,11 @@ bool slot_accepts(const Slot *s, uint32_t expected_usec) {
                 return false;
         if (s->shared->tasks_max > 0 && slot_n_given(s) + s->n_staged >= s->shared->tasks_max)
                 return false;
-        return n == 0 || (n < SLOT_PIPE_MAX && s->piped_usec + expected_usec <= SLOT_PIPED_USEC);
+        if (n == 0)
+                return !s->is_littered;
+        /* Behind one that takes long, nothing waits; and for a clean-up the runner has to become idle. */
+        return !s->is_littered && !s->meter.running && n < SLOT_PIPE_MAX &&
+               s->piped_usec + expected_usec <= SLOT_PIPED_USEC;
 }
 
 void slot_stage(Slot *s, Job *job) {
@@ -159,6 +178,19 @@ static void move_sent(Slot *s, unsigned n) {
         }
 }
 
+/* A task with resources of its own is alone in the socket: see type_expected_usec(). */
+static void set_resources(Slot *s) {
+        const Job *job = TAILQ_FIRST(&s->staged);
+        int r;
+
+        if (s->n_piped > 0)
+                return;
+        r = process_limit(&s->process, s->shared->memory_max, type_resources(job->type));
+        if (r < 0)
+                log_debug_errno(r, "Cannot set the resources of task %s, ignoring: %m",
+                                type_name(job->type));
+}
+
 int slot_flush(Slot *s, JobList *unsent) {
         struct mmsghdr mmsg[SLOT_PIPE_MAX];
         int n, sent = 0, r = 0;
@@ -167,6 +199,7 @@ int slot_flush(Slot *s, JobList *unsent) {
         if (s->n_staged == 0)
                 return 0;
 
+        set_resources(s);
         n = compose(s, mmsg);
         if (n < 0)
                 r = n;
@@ -263,6 +296,7 @@ static void on_done(Slot *s, const RunnerMessage *m) {
         if (s->meter.running)
                 settle_long_task(s, job);
         remove_piped(s, job);
+        end_litter(s);
         slot_output_resume(s);
         if (s->n_piped > 0)
                 s->head_since = now_usec(CLOCK_MONOTONIC);
@@ -270,11 +304,12 @@ static void on_done(Slot *s, const RunnerMessage *m) {
 }
 
 static void on_log(Slot *s, const RunnerMessage *m) {
-        Job *job = TAILQ_FIRST(&s->piped);
+        const Job *job = TAILQ_FIRST(&s->piped);
 
-        if (slot_output_admit(s, m->priority))
-                s->shared->handlers->log(s, job && job->seq == m->seq ? job : NULL, m,
-                                         s->shared->userdata);
+        if (job && job->seq != m->seq)
+                job = NULL;
+        if (slot_output_admit(s, job, m->priority, m->payload_size))
+                s->shared->handlers->log(s, job, m, s->shared->userdata);
 }
 
 static void on_progress(Slot *s, const RunnerMessage *m) {
@@ -378,6 +413,7 @@ static void report_end(Slot *s, const ProcessEnd *how) {
                 .started_usec = now_usec(CLOCK_REALTIME) - ran,
                 .undone = &undone,
         };
+        Usage usage;
         Job *job;
 
         slot_take_back(s, &undone);
@@ -387,7 +423,8 @@ static void report_end(Slot *s, const ProcessEnd *how) {
         if (end.interrupted) {
                 remove_piped(s, end.interrupted);
                 end.interrupted->reason = why_ended(how);
-                enter_usage(s, end.interrupted, &how->usage);
+                meter_end_last(&s->meter, &how->usage, ran, &usage);
+                enter_usage(end.interrupted, &usage);
         }
 
         /* A runner that takes more than one packet at a time has no right to; only the first can run. */
@@ -468,7 +505,10 @@ int slot_start(Slot *s, char *const *argv, char *const *environment) {
         }
         s->was_ready = s->intended = s->broken = false;
         s->first_seq = s->seq;
+        s->output_bytes = s->output_lost = 0;
+        output_tail_clear(&s->tail);
         meter_reset(&s->meter);
+        s->is_littered = false;
         s->reason[0] = '\0';
         set_state(s, SLOT_STARTING);
         return 0;

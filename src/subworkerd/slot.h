@@ -61,6 +61,7 @@ typedef struct SlotShared {
         const JobUser *user; /* NULL: ours */
         Cgroup *cgroup;      /* NULL: none */
         uint64_t memory_max; /* of processes that are started from now on; 0: no limit */
+        uint64_t output_max; /* bytes of one task that are logged; 0: no limit */
         uint64_t tasks_max;  /* in the life of a process; 0: no limit */
 } SlotShared;
 
@@ -86,13 +87,17 @@ Job *slot_head(const Slot *s, uint64_t *ret_since);
 uint64_t slot_seq(const Slot *s);
 /* Tasks that were given to the process and not taken back, since it was started. */
 uint64_t slot_n_given(const Slot *s);
+/* Of these, how many have ended. */
+uint64_t slot_n_ended(const Slot *s);
 
 /* The first task has run for so long that what it uses is to be measured. */
 void slot_measure(Slot *s);
 /* Resident memory, 0 if not known. */
 uint64_t slot_memory(const Slot *s);
-/* No task runs, nor has for a moment: ends what short ones have left behind. */
-void slot_clean_up(Slot *s);
+/* No task is in the pipe: ends what those before have left behind. Returns whether that is done; else it is littered. */
+bool slot_clean_up(Slot *s);
+/* It takes no tasks before slot_clean_up() has done its work. */
+bool slot_is_littered(const Slot *s);
 
 /* Whether a task of that expected duration may go behind what is there. */
 bool slot_accepts(const Slot *s, uint32_t expected_usec);

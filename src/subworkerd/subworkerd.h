@@ -37,8 +37,9 @@ typedef struct Subworkerd {
         Notify *notify;
         TypeTable *types;
         JobTable *jobs;
-        JobUser *job_user; /* NULL: tasks run as our user */
-        Cgroup *cgroup;    /* NULL: runners have none */
+        JobUser *job_user;            /* NULL: tasks run as our user */
+        Cgroup *cgroup;               /* NULL: runners have none */
+        const char *no_cgroup_reason; /* why; static */
         Pool *pool;
         Outbox *outbox;
         ProgressTable *progress;
@@ -84,6 +85,7 @@ void manager_show_status(Subworkerd *s);
 void manager_ready(Subworkerd *s);
 
 /* When runners are replaced, and what one may use, by the settings. */
+uint64_t manager_output_max(const Settings *settings);
 PoolWear manager_wear(const Settings *settings, uint64_t *ret_memory_max);
 
 /* drain.c */

@@ -125,11 +125,11 @@ static int add_type_options(const Subworkerd *s, struct json_object *o, const Ta
         if (r == -ENOMEM)
                 return r;
         if (r < 0) {
-                log_event(LOG_WARNING, 0,
-                          LOG_FIELDS(.task_name = type_name(t),
-                                     .worker_id = s->settings->worker_id),
-                          "The options of task %s are no JSON object, ignoring them: %s",
-                          type_name(t), error);
+                log_event(
+                        LOG_WARNING, 0,
+                        LOG_FIELDS(.task_name = type_name(t), .worker_id = s->settings->worker_id),
+                        "The options of task %s are no JSON object, ignoring them: %s",
+                        type_name(t), error);
                 return 0;
         }
         return json_add(o, "options", options);

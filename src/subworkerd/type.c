@@ -16,6 +16,7 @@ struct TaskType {
         char *options; /* NULL: none */
         char *file;    /* NULL: not said */
         TaskLimits limits;
+        TaskResources resources;
         RunnerKind kind;
         bool offered;
         bool seen;               /* in a list that is being read */
@@ -171,8 +172,11 @@ static void claim_others(TypeTable *t, RunnerKind kind) {
 
 static void set_limits(TaskType *t) {
         t->limits = (TaskLimits){};
-        if (t->options)
-                (void) task_limits_parse(t->options, strlen(t->options), &t->limits);
+        t->resources = (TaskResources){};
+        if (!t->options)
+                return;
+        (void) task_limits_parse(t->options, strlen(t->options), &t->limits);
+        task_resources_parse(t->options, strlen(t->options), &t->resources);
 }
 
 static int set_one(TypeTable *t, RunnerKind kind, const Line *line) {
@@ -296,6 +300,10 @@ const TaskLimits *type_limits(const TaskType *t) {
         return &t->limits;
 }
 
+const TaskResources *type_resources(const TaskType *t) {
+        return &t->resources;
+}
+
 const char *type_file(const TaskType *t) {
         return t->file ?: "";
 }
@@ -317,7 +325,7 @@ void type_observe_at_least(TaskType *t, uint64_t usec) {
 }
 
 uint32_t type_expected_usec(const TaskType *t) {
-        if (!t->average.known)
+        if (!t->average.known || task_resources_are_set(&t->resources))
                 return EXPECTED_UNKNOWN;
         return (uint32_t) CLAMP(average_usec(&t->average), UINT64_C(1),
                                 (uint64_t) EXPECTED_UNKNOWN - 1);

@@ -15,7 +15,8 @@ typedef struct TypeConflict {
         const char *name, *file, *other_file;
 } TypeConflict;
 
-/* The answer of type_expected_usec() for a type of which no task has ended yet. */
+/* The answer of type_expected_usec() for a type of which no task has ended yet, and others of which that does not
+ * matter. */
 #define EXPECTED_UNKNOWN UINT32_MAX
 
 int type_table_new(TypeTable **ret);
@@ -49,8 +50,9 @@ const char *type_name(const TaskType *t);
 const char *type_description(const TaskType *t);
 /* A JSON object as the runner wrote it, not checked; empty if there was none. */
 const char *type_options(const TaskType *t);
-/* What these say of limits. */
+/* What these say of limits, and of resources. */
 const TaskLimits *type_limits(const TaskType *t);
+const TaskResources *type_resources(const TaskType *t);
 /* The module it is in; empty if the runner did not say. */
 const char *type_file(const TaskType *t);
 RunnerKind type_kind(const TaskType *t);
@@ -62,5 +64,6 @@ void type_observe(TaskType *t, uint64_t usec);
 /* A task has been running for so long and has not ended. */
 void type_observe_at_least(TaskType *t, uint64_t usec);
 
-/* The moving average in microseconds (at least 1), or EXPECTED_UNKNOWN. */
+/* The moving average in microseconds (at least 1), or EXPECTED_UNKNOWN: so that one with resources of its own, for which a
+ * runner is set up anew, shares that with no other at the same time. */
 uint32_t type_expected_usec(const TaskType *t);

@@ -133,3 +133,11 @@ bool meter_end(Meter *m, const Usage *total, Usage *ret) {
         ret->memory_now_bytes = 0;
         return true;
 }
+
+void meter_end_last(Meter *m, const Usage *total, uint64_t age_usec, Usage *ret) {
+        if (meter_end(m, total, ret))
+                return;
+        *ret = (Usage){ .cpu_usec = MIN(total->cpu_usec - MIN(m->last_cpu_usec, total->cpu_usec),
+                                        age_usec),
+                        .memory_bytes = total->memory_bytes };
+}

@@ -40,3 +40,6 @@ void meter_begin(Meter *m, pid_t pid, const CgroupLeaf *group, uint64_t age_usec
 void meter_idle(Meter *m, pid_t pid, const CgroupLeaf *group);
 /* A task has ended, and `total` was read. Returns whether it had been noticed. */
 bool meter_end(Meter *m, const Usage *total, Usage *ret);
+/* The same for one that has ended its runner after it had run for `age`, noticed or not: `total` is of all the runner's life,
+ * so that the most memory may have been an earlier task's. */
+void meter_end_last(Meter *m, const Usage *total, uint64_t age_usec, Usage *ret);

@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/wait.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -166,6 +168,71 @@ static int die(fastworker_call *call) {
         return -EINVAL;
 }
 
+static unsigned long number_argument(fastworker_call *call, size_t n) {
+        struct json_object *o = NULL;
+        const char *text = text_argument(call, n, &o);
+        unsigned long value = text ? strtoul(text, NULL, 10) : 0;
+
+        json_object_put(o);
+        return value;
+}
+
+/* swell MEGABYTES HOW: takes so much memory and uses it; if there is not so much, fails, or if HOW is "blindly",
+ * crashes. */
+static int swell(fastworker_call *call) {
+        unsigned long n = number_argument(call, 0);
+        struct json_object *o = NULL;
+        const char *how = text_argument(call, 1, &o);
+        bool blindly = how && strcmp(how, "blindly") == 0;
+        char *p = malloc(n << 20);
+
+        json_object_put(o);
+        if (!p && !blindly)
+                return -ENOMEM;
+        for (volatile char *q = p; q < p + (n << 20); q += 4096)
+                *q = 1;
+        free(p);
+        return 0;
+}
+
+/* leak MEGABYTES: the same, and does not give it back. */
+static int leak(fastworker_call *call) {
+        static char *volatile kept; /* the compiler is not to know that nobody reads it */
+        unsigned long n = number_argument(call, 0);
+
+        kept = malloc(n << 20);
+        if (!kept)
+                return -ENOMEM;
+        memset(kept, 1, n << 20);
+        return 0;
+}
+
+/* Leaves its process with nothing to speak through. */
+static int close_all(fastworker_call *call) {
+        return close_range(0, ~0U, 0) < 0 ? -errno : 0;
+}
+
+/* shout MEGABYTES: writes so much to standard error. */
+static int shout(fastworker_call *call) {
+        static char line[4096];
+
+        memset(line, 'x', sizeof(line));
+        line[sizeof(line) - 1] = '\n';
+        for (unsigned long i = number_argument(call, 0) << 8; i > 0; i--)
+                if (write(STDERR_FILENO, line, sizeof(line)) < 0)
+                        return -errno;
+        return 0;
+}
+
+/* spin MILLISECONDS: uses the processor for so long. */
+static int spin(fastworker_call *call) {
+        clock_t end = clock() + (clock_t) number_argument(call, 0) * CLOCKS_PER_SEC / 1000;
+
+        while (clock() < end)
+                ;
+        return 0;
+}
+
 /* hold-and-die DIRECTORY: like hold, and then the process is killed. */
 static int hold_and_die(fastworker_call *call) {
         int r;
@@ -273,12 +340,43 @@ static int print(fastworker_call *call) {
         return 0;
 }
 
+/* brood USEC FORK: takes so long, itself or in a child; returns how that ended. */
+static int brood(fastworker_call *call) {
+        struct json_object *o = NULL;
+        const char *usec = text_argument(call, 0, &o), *how = text_argument(call, 1, &o);
+        long n = usec ? atol(usec) : 0;
+        struct timespec time = { .tv_nsec = n * 1000 };
+        bool is_child = how && strcmp(how, "fork") == 0;
+        int status = 0;
+        char text[16];
+        pid_t pid;
+
+        json_object_put(o);
+        pid = is_child ? fork() : 0;
+        if (pid < 0)
+                return -errno;
+        if (pid == 0 && n > 0)
+                (void) nanosleep(&time, NULL);
+        if (pid == 0 && is_child)
+                _exit(0);
+        if (pid > 0 && waitpid(pid, &status, 0) < 0)
+                return -errno;
+        (void) snprintf(text, sizeof(text), "%d", status);
+        return fastworker_return(call, text);
+}
+
 FASTWORKER_MODULE(FASTWORKER_TASK("noop", noop, "Does nothing."),
                   FASTWORKER_TASK("echo", echo, "Gives its arguments back."),
                   FASTWORKER_TASK("record", record, "Adds a line to a file."),
                   FASTWORKER_TASK("hold", hold, "Runs until the test lets it go."),
                   FASTWORKER_TASK("die", die, "Ends its process."),
                   FASTWORKER_TASK("crowd", crowd, "Starts many processes."),
+                  FASTWORKER_TASK("brood", brood, "Starts a process and waits for it."),
+                  FASTWORKER_TASK("swell", swell, "Uses memory."),
+                  FASTWORKER_TASK("leak", leak, "Keeps memory."),
+                  FASTWORKER_TASK("close-all", close_all, "Closes its descriptors."),
+                  FASTWORKER_TASK("shout", shout, "Writes much to standard error."),
+                  FASTWORKER_TASK("spin", spin, "Uses the processor."),
                   FASTWORKER_TASK("hold-and-die", hold_and_die, "Runs until let go, and crashes."),
                   FASTWORKER_TASK("die-unless", die_unless, "Crashes unless a file is there."),
                   FASTWORKER_TASK("fail-with", fail, "Fails with a text or a number."),
