@@ -159,9 +159,10 @@ start() {
 }
 
 start_all() {
-    local address discovery
-    export FASTWORKER_MODULE_PATH=$build/examples/.libs
-    export STATE_DIRECTORY=$dir/state
+    local address discovery modules=mytasks,disk-usage
+    export FASTWORKER_MODULE_PATH=$build/examples/.libs:$top/examples
+    [[ ! -x /usr/bin/python3 ]] || modules+=,texts
+    export STATE_DIRECTORY=$dir/state PYTHONDONTWRITEBYTECODE=1
 
     title "Starting a coordinator and two subworkers"
     choose_ports
@@ -171,10 +172,10 @@ start_all() {
         --subworker-port "$worker_port"
     RUNTIME_DIRECTORY=$dir/run1 start sw1 "$fastworker" subworker --worker-id sw1 \
         --control-plane-address "$address" \
-        --base-address "tcp://127.0.0.1:$first_port" --task-modules mytasks
+        --base-address "tcp://127.0.0.1:$first_port" --task-modules "$modules"
     RUNTIME_DIRECTORY=$dir/run2 start sw2 "$fastworker" subworker --worker-id sw2 \
         --control-plane-address "$address" \
-        --base-address "tcp://127.0.0.1:$second_port" --task-modules mytasks
+        --base-address "tcp://127.0.0.1:$second_port" --task-modules "$modules"
     export FASTWORKER_BASE_ADDRESS=$address
 
     quietly "$fastworker" ping --timeout 30
@@ -210,6 +211,22 @@ add_two_numbers() {
     result=$("$fastworker" submit --task-name add --args 5 3)
     note "$result"
     [[ $result == 8 ]] || fail "add(5, 3) gave \"$result\" instead of 8"
+}
+
+# A command of the system, and a function in Python.
+other_kinds() {
+    local result wanted directory=/usr/share/common-licenses
+    title "Tasks that are no C"
+    show_command fastworker submit --task-name disk-usage --args "$directory"
+    result=$("$fastworker" submit --task-name disk-usage --args "$directory")
+    note "$result"
+    wanted=$(du --summarize --bytes "$directory")
+    [[ $result == "\"${wanted//$'\t'/\\t}\"" ]] || fail "du says $wanted"
+    [[ -x /usr/bin/python3 ]] || return 0
+    show_command fastworker submit --task-name top_words --args "'to be or not to be'"
+    result=$("$fastworker" submit --task-name top_words --args 'to be or not to be')
+    note "$result"
+    [[ $result == '[["to",2],["be",2],["or",1]]' ]] || fail "these are not the most frequent words"
 }
 
 # One task a file, given to "fastworker batch" as lines of JSON; results come back as they end, with the number
@@ -291,6 +308,7 @@ main() {
     build_all
     start_all
     add_two_numbers
+    other_kinds
     hash_files
     sleep_in_parallel
     show_workers

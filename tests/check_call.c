@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
+#include <poll.h>
+#include <pthread.h>
 #include <syslog.h>
 
 #include "call.h"
@@ -42,9 +44,14 @@ static void teardown(void) {
         call = call_free(call);
 }
 
+static uint64_t soft_timeout_usec;
+static const char *traceparent = "";
+
 static CallResult run(fastworker_function function, const char *arguments) {
         RunnerMessage m = {
                 .verb = RUNNER_RUN,
+                .soft_timeout_usec = soft_timeout_usec,
+                .traceparent = { (char *) traceparent, strlen(traceparent) },
                 .seq = 12,
                 .attempt = 3,
                 .name = { (char *) "some.task", 9 },
@@ -230,6 +237,128 @@ START_TEST(test_progress) {
 }
 END_TEST
 
+static const char *retry_text;
+
+static int retry_later(fastworker_call *c) {
+        return fastworker_retry_after(c, 1.5, retry_text);
+}
+
+static int retry_some_time(fastworker_call *c) {
+        return fastworker_retry_after(c, -1, "not now");
+}
+
+static int retry_never_but(fastworker_call *c) {
+        (void) fastworker_do_not_retry(c, "hopeless");
+        return fastworker_retry_after(c, 1e300, "there is hope");
+}
+
+static int retry_never(fastworker_call *c) {
+        (void) fastworker_retry_after(c, 3, "not now");
+        return fastworker_do_not_retry(c, "hopeless");
+}
+
+#define assert_retry(r, is_never, usec)                        \
+        do {                                                   \
+                ck_assert_int_eq((r).retry.never, is_never);   \
+                ck_assert_uint_eq((r).retry.after_usec, usec); \
+        } while (false)
+
+START_TEST(test_retry) {
+        CallResult r;
+
+        r = run(retry_later, "");
+        assert_result(r, false, "the task asked to be tried again");
+        assert_retry(r, false, 1500000);
+        retry_text = "the server is busy";
+        r = run(retry_later, "");
+        assert_result(r, false, "the server is busy");
+        r = run(retry_some_time, "");
+        assert_result(r, false, "not now");
+        assert_retry(r, false, UINT64_MAX);
+        r = run(retry_never_but, "");
+        assert_result(r, false, "there is hope");
+        assert_retry(r, false, UINT64_C(315360000000000));
+        r = run(retry_never, "");
+        assert_result(r, false, "hopeless");
+        assert_retry(r, true, UINT64_MAX);
+
+        /* The next one has said nothing. */
+        r = run(fail_with_number, "");
+        assert_retry(r, false, UINT64_MAX);
+}
+END_TEST
+
+static int look_for_trace(fastworker_call *c) {
+        const char *text = fastworker_traceparent(c);
+
+        if (isempty(traceparent))
+                ck_assert_ptr_null(text);
+        else
+                ck_assert_str_eq(text, traceparent);
+        return 0;
+}
+
+START_TEST(test_traceparent) {
+        ck_assert(run(look_for_trace, "").success);
+        traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        ck_assert(run(look_for_trace, "").success);
+        traceparent = "";
+        ck_assert(run(look_for_trace, "").success);
+}
+END_TEST
+
+/* Waits in system calls that never end by themselves. The first one may have begun after the signal: the next ends
+ * it. */
+static int wait_until_told(fastworker_call *c) {
+        unsigned n = 0;
+
+        while (!fastworker_should_stop(c) || n == 0) {
+                ck_assert_int_eq(poll(NULL, 0, -1), -1);
+                ck_assert_int_eq(errno, EINTR);
+                n++;
+        }
+        return -EINTR;
+}
+
+static int is_never_told(fastworker_call *c) {
+        return fastworker_should_stop(c) ? fastworker_fail(c, "told") : 0;
+}
+
+static void *ask(void *userdata) {
+        while (!fastworker_should_stop(userdata))
+                (void) poll(NULL, 0, 1);
+        return NULL;
+}
+
+static int ask_on_a_thread(fastworker_call *c) {
+        pthread_t thread;
+
+        ck_assert_int_eq(pthread_create(&thread, NULL, ask, c), 0);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        return fastworker_return(c, "\"asked\"");
+}
+
+START_TEST(test_soft_timeout) {
+        CallResult r;
+
+        r = run(is_never_told, "");
+        assert_result(r, true, "null");
+        soft_timeout_usec = 20000;
+        r = run(wait_until_told, "");
+        assert_result(r, false, "stopped at its soft timeout of 0.02 s");
+        r = run(ask_on_a_thread, "");
+        assert_result(r, true, "\"asked\"");
+
+        /* Its time begins anew with each call. */
+        soft_timeout_usec = UINT64_C(3600000000);
+        r = run(is_never_told, "");
+        assert_result(r, true, "null");
+        soft_timeout_usec = 0;
+        r = run(is_never_told, "");
+        assert_result(r, true, "null");
+}
+END_TEST
+
 int main(void) {
         Suite *s = suite_create("call");
         TCase *c = tcase_create("call");
@@ -241,6 +370,9 @@ int main(void) {
         tcase_add_test(c, test_long_error);
         tcase_add_test(c, test_log);
         tcase_add_test(c, test_progress);
+        tcase_add_test(c, test_retry);
+        tcase_add_test(c, test_traceparent);
+        tcase_add_test(c, test_soft_timeout);
         suite_add_tcase(s, c);
         return check_run(s);
 }

@@ -28,12 +28,19 @@ static void on_log(uint64_t seq, int priority, const char *text, size_t size, vo
         n_logged++;
 }
 
+/* A line each, like those of log messages. */
+static void on_progress(uint64_t seq, unsigned percent, const char *text, size_t size,
+                        void *userdata) {
+        ck_assert_uint_eq(seq, 17);
+        fprintf(log_file, "progress %u %.*s\n", percent, (int) size, text);
+}
+
 static void setup(void) {
         setup_directory();
         command_prepare();
         log_file = open_memstream(&logged, &logged_size);
         ck_assert_ptr_nonnull(log_file);
-        ck_assert_int_eq(call_new(RESULT_MAX, on_log, NULL, NULL, &call), 0);
+        ck_assert_int_eq(call_new(RESULT_MAX, on_log, on_progress, NULL, &call), 0);
 }
 
 static void teardown(void) {
@@ -323,6 +330,62 @@ START_TEST(test_properties) {
 END_TEST
 
 /* Nothing of ours goes to the command. */
+START_TEST(test_report_progress) {
+        run("Exec=/bin/sh -c 'echo \"progress 42.5 page 17 of  40 \" >&$FASTWORKER_REPORT_FD; echo 1'\n",
+            "");
+        expect_result("1");
+        ck_assert_str_eq(logged, "progress 4250 page 17 of  40\n");
+
+        /* Of what is there at once the newest is passed on. The last line needs no newline. */
+        run("Exec=/bin/sh -c 'printf \"progress 1\\nprogress 2%% two\\nprogress 100\" >&3; echo 1'\n",
+            "");
+        ck_assert_str_eq(logged,
+                         "progress 4250 page 17 of  40\nprogress 200 two\nprogress 10000 \n");
+}
+END_TEST
+
+START_TEST(test_report_rubbish) {
+        static const char *const table[] = { "progress",        "progress x",   "progress 101",
+                                             "progress -1",     "progress nan", "progress 5x",
+                                             "progressive 5",   "retry-after",  "retry-after soon",
+                                             "no-retry please", "hello" };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_free_ char *lines = format_string(
+                        "Exec=/bin/sh -c 'printf \"\\n%s\\n\" >&3; exit 3'\n", table[i]);
+                _cleanup_free_ char *expected =
+                        format_string("\"%s\" is not known, expected", table[i]);
+                size_t before = logged_size;
+
+                run(lines, "");
+                expect_failure("exited with status 3");
+                expect_retry("as set");
+                ck_assert_contains(logged + before, expected);
+        }
+        n_logged = 0;
+        run("Exec=/bin/sh -c 'yes | head -c 1000000 >&3; head -c 1000000 /dev/zero >&3; echo 1'\n",
+            "");
+        expect_result("1");
+        ck_assert_uint_eq(n_logged, 3);
+}
+END_TEST
+
+START_TEST(test_report_retry) {
+        run("Exec=/bin/sh -c 'echo retry-after 90s >&3; exit 3'\nRetryOn=4\n", "");
+        expect_retry("90000000");
+        run("Exec=/bin/sh -c 'echo retry-after 1h >&3; echo no-retry >&3; exit 3'\n", "");
+        expect_retry("no");
+        run("Exec=/bin/sh -c 'echo no-retry >&3; echo retry-after 0 >&3; kill -9 $$'\n", "");
+        expect_retry("0");
+        run("Exec=/bin/sh -c 'echo retry-after 5 >&3; exit 75'\nRetryDelay=7s\n", "");
+        expect_retry("5000000");
+        run("Exec=/bin/sh -c 'exec 3>&-; exit 75'\nRetryDelay=7s\n", "");
+        expect_retry("7000000");
+        run("Exec=/bin/sh -c 'echo no-retry >&3; echo 1'\n", "");
+        expect_result("1");
+}
+END_TEST
+
 START_TEST(test_clean_child) {
         int fd = open("/dev/null", O_RDONLY); /* not close-on-exec */
         sigset_t mask;
@@ -336,7 +399,7 @@ START_TEST(test_clean_child) {
         run("Exec=/bin/sh -c 'ls /proc/$$/fd; grep -E \"Sig(Blk|Ign)\" /proc/self/status | grep -oE \".{7}$\"'\n"
             "Output=text\n",
             "");
-        expect_result("\"0\\n1\\n2\\n0000000\\n0000000\"");
+        expect_result("\"0\\n1\\n2\\n3\\n0000000\\n0000000\"");
         safe_close(fd);
 }
 END_TEST
@@ -363,10 +426,10 @@ END_TEST
 
 START_TEST(test_log_limit) {
         run("Exec=/bin/sh -c 'seq 1500 >&2; exit 1'\n", "");
-        ck_assert_uint_eq(n_logged, 1001);
-        ck_assert(strstr(logged, "\n6 1000\n4 500 more lines (2500 bytes) of standard error"));
+        ck_assert_uint_eq(n_logged, 901);
+        ck_assert(strstr(logged, "\n6 900\n4 600 more lines (2901 bytes) of standard error"));
         expect_failure("\n1500");
-        ck_assert(!strstr(result.payload, "1000\n"));
+        ck_assert(!strstr(result.payload, "900\n"));
         ck_assert_uint_lt(result.size, 2100);
 }
 END_TEST
@@ -470,6 +533,9 @@ int main(void) {
         tcase_add_test(c, test_timeouts);
         tcase_add_test(c, test_environment);
         tcase_add_test(c, test_properties);
+        tcase_add_test(c, test_report_progress);
+        tcase_add_test(c, test_report_rubbish);
+        tcase_add_test(c, test_report_retry);
         tcase_add_test(c, test_clean_child);
         tcase_add_test(c, test_private_tmp);
         tcase_add_test(c, test_log);

@@ -373,6 +373,22 @@ START_TEST(test_register_again) {
 }
 END_TEST
 
+/* It has changed before the first answer came: then that is followed by what is true now. */
+START_TEST(test_register_changed) {
+        start(client_address, NULL, false);
+        answer_where();
+        expect(worker_side, "REGISTER");
+        link_register_again(link_);
+        ck_assert_uint_eq(seen.n_described, 1);
+        answer(worker_side, "REGISTERED", "{}", NULL);
+        expect(worker_side, "REGISTER");
+        ck_assert_uint_eq(seen.n_described, 2);
+        answer(worker_side, "REGISTERED", "{}", NULL);
+        run_until(seen.n_up == 2);
+        ck_assert_uint_eq(seen.n_down, 0);
+}
+END_TEST
+
 START_TEST(test_state_names) {
         ck_assert_str_eq(link_state_to_string(LINK_UP), "up");
         ck_assert_int_eq(link_state_from_string("searching"), LINK_SEARCHING);
@@ -398,6 +414,7 @@ int main(void) {
         tcase_add_test(c, test_not_registered);
         tcase_add_test(c, test_name_in_use);
         tcase_add_test(c, test_register_again);
+        tcase_add_test(c, test_register_changed);
         tcase_add_test(c, test_state_names);
         suite_add_tcase(s, c);
         return check_run(s);

@@ -83,7 +83,7 @@ START_TEST(test_task_files) {
         ck_assert(!modules_find_command(modules, "hello", 5));
         ck_assert(!modules_find_command(modules, "nosuch", 6));
         ck_assert_int_eq(modules_list(modules, &text, &size), 0);
-        ck_assert_contains(text, "\nhash\tHashes a file.\t{\"timeout\":5}\n");
+        ck_assert_contains(text, "\nhash\tHashes a file.\t{\"max_retries\":0,\"timeout\":5}\n");
 }
 END_TEST
 

@@ -56,7 +56,8 @@ static void setup(void) {
         memset(sent, 0, sizeof(sent));
         ck_assert_int_eq(job_table_new(&jobs), 0);
         ck_assert_int_eq(type_table_new(&types), 0);
-        ck_assert_int_eq(type_table_set(types, RUNNER_NATIVE, "add\t\n", 5, NULL), 1);
+        ck_assert_int_eq(type_table_set(types, RUNNER_NATIVE, &(TypeList){ "add\t\n", 5 }, NULL),
+                         1);
         ck_assert_int_eq(outbox_new(jobs, "w", on_send, NULL, &outbox), 0);
 }
 

@@ -41,7 +41,7 @@ static void setup(void) {
         n_messages = n_groups = 0;
         send_error = 0;
         ck_assert_int_eq(type_table_new(&types), 0);
-        ck_assert_int_eq(type_table_set(types, RUNNER_NATIVE, "a\t\n", 3, NULL), 1);
+        ck_assert_int_eq(type_table_set(types, RUNNER_NATIVE, &(TypeList){ "a\t\n", 3 }, NULL), 1);
         ck_assert_int_eq(job_table_new(&jobs), 0);
         ck_assert_int_eq(progress_new(on_send, &n_messages, &table), 0);
 }

@@ -107,7 +107,10 @@ static void setup(void) {
         setup_directory();
         ck_assert_int_ge(sd_event_new(&event), 0);
         ck_assert_int_eq(type_table_new(&types), 0);
-        ck_assert_int_gt(type_table_set(types, RUNNER_NATIVE, ODD_RUNNER_TYPES, strlen(ODD_RUNNER_TYPES), NULL), 0);
+        ck_assert_int_gt(type_table_set(types, RUNNER_NATIVE,
+                                        &(TypeList){ ODD_RUNNER_TYPES, strlen(ODD_RUNNER_TYPES) },
+                                        NULL),
+                         0);
         ck_assert_int_eq(job_table_new(&jobs), 0);
         shared = (SlotShared){ .event = event, .handlers = &handlers, .result_max = RESULT_MAX };
         ck_assert_int_eq(runner_inbox_new(SLOT_PIPE_MAX, &shared.inbox), 0);
@@ -475,7 +478,9 @@ START_TEST(test_example) {
         if (access(argv[0], X_OK) < 0)
                 return;
         odd_runner_write_example(script);
-        ck_assert_int_gt(type_table_set(types, RUNNER_NATIVE, "add\t\ngreet\t\n", 12, NULL), 0);
+        ck_assert_int_gt(
+                type_table_set(types, RUNNER_NATIVE, &(TypeList){ "add\t\ngreet\t\n", 12 }, NULL),
+                0);
         ck_assert_int_eq(slot_start(slot, argv, environment), 0);
         run_until(slot_state(slot) == SLOT_READY || seen.gone);
         ck_assert_str_eq(seen.types, "add\t\ngreet\t\n");

@@ -16,7 +16,7 @@ static void teardown(void) {
 }
 
 static int set(const char *list) {
-        return type_table_set(table, RUNNER_NATIVE, list, strlen(list), &conflict);
+        return type_table_set(table, RUNNER_NATIVE, &(TypeList){ list, strlen(list) }, &conflict);
 }
 
 /* The names that are offered, each with a space behind. */
@@ -83,7 +83,7 @@ START_TEST(test_long_options) {
 END_TEST
 
 static int set_python(const char *list) {
-        return type_table_set(table, RUNNER_PYTHON, list, strlen(list), &conflict);
+        return type_table_set(table, RUNNER_PYTHON, &(TypeList){ list, strlen(list) }, &conflict);
 }
 
 START_TEST(test_kinds) {
@@ -122,6 +122,61 @@ START_TEST(test_kinds) {
 }
 END_TEST
 
+static void assert_left_out(const char *name, const char *file, const char *other_file) {
+        TypeConflict c;
+
+        ck_assert(type_table_next_left_out(table, &c));
+        ck_assert_str_eq(c.name, name);
+        ck_assert_str_eq(c.file, file);
+        ck_assert_str_eq(c.other_file, other_file);
+        ck_assert(!type_table_next_left_out(table, &c));
+}
+
+/* What was not named gives way, whichever list comes first. */
+START_TEST(test_optional) {
+        static const char native[] = "a\t\t\t/t/a.task\nb\t\t\t/t/b.task\n",
+                          python[] = "a\t\t\t/m/p.py\n";
+        char *optional[] = { (char *) "/t/a.task", (char *) "/t/b.task", NULL };
+        TypeList lists[_RUNNER_KIND_MAX] = {
+                [RUNNER_NATIVE] = { native, sizeof(native) - 1, optional },
+                [RUNNER_PYTHON] = { python, sizeof(python) - 1, optional },
+        };
+        TypeConflict c;
+        TaskType *a;
+
+        ck_assert_int_eq(type_table_set(table, RUNNER_NATIVE, &lists[RUNNER_NATIVE], &conflict), 1);
+        a = type_table_find(table, "a", 1);
+        ck_assert_int_eq(type_kind(a), RUNNER_NATIVE);
+        ck_assert(!type_table_next_left_out(table, &c));
+        ck_assert_int_eq(type_table_set(table, RUNNER_PYTHON, &lists[RUNNER_PYTHON], &conflict), 1);
+        ck_assert_int_eq(type_kind(a), RUNNER_PYTHON);
+        ck_assert_str_eq(type_file(a), "/m/p.py");
+        assert_left_out("a", "/t/a.task", "/m/p.py");
+
+        /* From another runner of the first kind: nothing new, and said once. */
+        ck_assert_int_eq(type_table_set(table, RUNNER_NATIVE, &lists[RUNNER_NATIVE], &conflict), 0);
+        ck_assert_int_eq(type_kind(a), RUNNER_PYTHON);
+        ck_assert(!type_table_next_left_out(table, &c));
+        assert_names("a b ");
+
+        ck_assert_int_eq(type_table_set_all(table, lists, &conflict), 0);
+        ck_assert_int_eq(type_kind(a), RUNNER_PYTHON);
+        assert_left_out("a", "/t/a.task", "/m/p.py");
+
+        /* One that was named is a mistake. */
+        optional[0] = (char *) "/t/another.task";
+        ck_assert_int_eq(type_table_set_all(table, lists, &conflict), -EEXIST);
+        ck_assert_str_eq(conflict.file, "/t/a.task");
+
+        optional[0] = (char *) "/t/a.task";
+        lists[RUNNER_PYTHON].text = NULL;
+        ck_assert_int_eq(type_table_set_all(table, lists, &conflict), 1);
+        ck_assert_int_eq(type_kind(a), RUNNER_NATIVE);
+        ck_assert(!type_table_next_left_out(table, &c));
+        assert_names("a b ");
+}
+END_TEST
+
 /* A type that is gone stays known: tasks refer to it, and it may come back. */
 START_TEST(test_gone_and_back) {
         TaskType *add;
@@ -151,7 +206,9 @@ START_TEST(test_malformed) {
                 ck_assert_int_eq(set(bad[i]), -EBADMSG);
                 assert_names("add ");
         }
-        ck_assert_int_eq(type_table_set(table, RUNNER_NATIVE, "a\tx\0y\n", 6, &conflict), -EBADMSG);
+        ck_assert_int_eq(
+                type_table_set(table, RUNNER_NATIVE, &(TypeList){ "a\tx\0y\n", 6 }, &conflict),
+                -EBADMSG);
         long_description = malloc(2000);
         memset(long_description, 'x', 1999);
         memcpy(long_description, "a\t", 2);
@@ -184,6 +241,14 @@ START_TEST(test_expected) {
                 type_observe(t, 10);
         ck_assert_uint_le(type_expected_usec(t), 20);
         ck_assert_uint_ge(type_expected_usec(t), 9);
+
+        /* A task with resources of its own shares a runner with no other, however short it is. */
+        ck_assert_int_eq(set("add\t\t{\"resources\":{\"tasks_max\":5}}\n"), 1);
+        ck_assert_uint_eq(type_resources(t)->tasks_max, 5);
+        ck_assert_uint_eq(type_expected_usec(t), EXPECTED_UNKNOWN);
+        ck_assert_int_eq(set("add\t\n"), 1);
+        ck_assert(!task_resources_are_set(type_resources(t)));
+        ck_assert_uint_le(type_expected_usec(t), 20);
 }
 END_TEST
 
@@ -209,6 +274,7 @@ int main(void) {
         tcase_add_test(c, test_options);
         tcase_add_test(c, test_long_options);
         tcase_add_test(c, test_kinds);
+        tcase_add_test(c, test_optional);
         tcase_add_test(c, test_gone_and_back);
         tcase_add_test(c, test_malformed);
         tcase_add_test(c, test_expected);

@@ -62,11 +62,12 @@ static void check_same(const RunnerMessage *a, const RunnerMessage *b) {
 
 static void check_types(const RunnerMessage *m) {
         TypeTable *types;
+        const TypeList list = { m->payload, m->payload_size, NULL };
         TypeConflict conflict;
         size_t n = 0;
 
         MUST(type_table_new(&types) == 0);
-        if (type_table_set(types, RUNNER_NATIVE, m->payload, m->payload_size, &conflict) >= 0)
+        if (type_table_set(types, RUNNER_NATIVE, &list, &conflict) >= 0)
                 for (const TaskType *t = type_table_next(types, NULL); t;
                      t = type_table_next(types, t)) {
                         MUST(type_table_find(types, type_name(t), strlen(type_name(t))) == t);

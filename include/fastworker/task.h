@@ -49,6 +49,10 @@ struct fastworker_call_ops {
         int (*set_error)(fastworker_call *call, const char *text);
         void (*log)(fastworker_call *call, int priority, const char *format, va_list ap);
         void (*progress)(fastworker_call *call, double percent, const char *text);
+        int (*retry_after)(fastworker_call *call, double seconds, const char *text);
+        int (*do_not_retry)(fastworker_call *call, const char *text);
+        int (*should_stop)(const fastworker_call *call);
+        const char *(*traceparent)(const fastworker_call *call);
 };
 
 struct fastworker_call {
@@ -65,6 +69,11 @@ static inline const char *fastworker_task_name(const fastworker_call *call) {
 }
 static inline uint32_t fastworker_attempt(const fastworker_call *call) {
         return call->ops->attempt(call);
+}
+
+/* The trace context that the submitter gave (W3C Trace Context, "00-..."), or NULL. */
+static inline const char *fastworker_traceparent(const fastworker_call *call) {
+        return call->ops->traceparent(call);
 }
 
 /* The arguments as the submitter gave them: JSON text, by convention {"args":[...],"kwargs":{...}}, which
@@ -92,6 +101,27 @@ static inline int fastworker_return_bytes(fastworker_call *call, const char *jso
  * `return fastworker_fail(...)` ends it. */
 static inline int fastworker_fail(fastworker_call *call, const char *text) {
         return call->ops->set_error(call, text);
+}
+
+/* Fails this attempt, and asks that the task be tried again in so many seconds, or with a negative number after as long
+ * as its retry settings say. It counts as one of the max_retries of the task, without which it is an ordinary failure.
+ * The text is for people; NULL: one is made. Never returns 0. */
+static inline int fastworker_retry_after(fastworker_call *call, double seconds, const char *text) {
+        return call->ops->retry_after(call, seconds, text);
+}
+
+/* Fails the task for good: to try again would not help, whatever its retry settings say. Never returns 0. */
+static inline int fastworker_do_not_retry(fastworker_call *call, const char *text) {
+        return call->ops->do_not_retry(call, text);
+}
+
+/* Whether the task has run for its soft timeout, and is to come to an end: what has not ended at its timeout is killed.
+ * At that moment, and then once a second until the function returns, the thread that runs the function besides gets
+ * a signal (SIGRTMIN+3) whose handler does nothing: system calls that wait, such as read(), poll() or nanosleep(),
+ * return early or fail with EINTR. So a loop around such a call only has to ask here each time. A task without a soft
+ * timeout gets no signal. May be called on any thread. */
+static inline int fastworker_should_stop(const fastworker_call *call) {
+        return call->ops->should_stop(call);
 }
 
 /* A line for the journal with TASK_ID=, TASK_NAME= and WORKER_ID= of this task. `priority` is one of

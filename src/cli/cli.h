@@ -134,7 +134,12 @@ int make_arguments(const Words *args, const char *kwargs, char **ret);
 /* What stands on a command line; NULL and 0: not given. */
 typedef struct TaskOptions {
         const char *unique, *policy, *durability, *eta, *expires, *retry_backoff, *retry_jitter;
-        uint64_t countdown_usec, retry_delay_usec, retry_backoff_max_usec;
+        const char *traceparent, *concurrency_key;
+        const char *depends_on, *group, *after_group;
+        Words labels;
+        uint64_t concurrency; /* 0: not given */
+        uint64_t countdown_usec, retry_delay_usec, retry_backoff_max_usec, timeout_usec,
+                soft_timeout_usec;
         uint64_t max_retries; /* UINT64_MAX: not given */
 } TaskOptions;
 

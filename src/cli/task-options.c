@@ -86,6 +86,9 @@ static int add_all(struct json_object *o, const TaskOptions *t) {
         if (add_given(o, "unique", t->unique) < 0 || add_given(o, "unique_policy", t->policy) < 0 ||
             add_given(o, "durability", t->durability) < 0 ||
             add_seconds(o, "countdown", t->countdown_usec) < 0 ||
+            add_given(o, "traceparent", t->traceparent) < 0 ||
+            add_seconds(o, "timeout", t->timeout_usec) < 0 ||
+            add_seconds(o, "soft_timeout", t->soft_timeout_usec) < 0 ||
             add_seconds(o, "retry_delay", t->retry_delay_usec) < 0 ||
             add_seconds(o, "retry_backoff_max", t->retry_backoff_max_usec) < 0 ||
             (t->max_retries != UINT64_MAX && json_add_uint(o, "max_retries", t->max_retries) < 0))

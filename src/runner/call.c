@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include "call.h"
 #include "command.h"
 #include "progress-text.h"
+#include "soft-timeout.h"
 #include "time-util.h"
 
 /* A result buffer that grew larger than this is not kept for the next call. */
 #define BUFFER_KEEP_MAX (256U * 1024U)
+
+/* What the coordinator takes at most, ten years, is less. */
+#define RETRY_SECONDS_MAX (3650.0 * 24 * 3600)
 
 struct Call {
         struct fastworker_call public; /* first: a fastworker_call * is a Call * */
@@ -19,6 +25,9 @@ struct Call {
 
         uint64_t seq;
         uint64_t attempt;
+        SoftTimeout soft_timeout;
+        RunnerRetry retry;
+        char traceparent[RUNNER_TRACEPARENT_MAX + 1];
         char task_id[TASK_ID_TEXT_LENGTH + 1];
         char name[RUNNER_NAME_MAX + 1];
         const char *arguments;
@@ -76,6 +85,33 @@ static int op_set_error(fastworker_call *call, const char *text) {
         free(c->error);
         c->error = copy;
         return -EIO;
+}
+
+/* Which error it returns is of no importance: there is a text. */
+static int op_retry_after(fastworker_call *call, double seconds, const char *text) {
+        Call *c = (Call *) call;
+
+        c->retry = (RunnerRetry){ .after_usec = USEC_INFINITY };
+        if (seconds >= 0)
+                c->retry.after_usec = (uint64_t) (MIN(seconds, RETRY_SECONDS_MAX) * USEC_PER_SEC);
+        return op_set_error(call, text ? text : "the task asked to be tried again");
+}
+
+static int op_do_not_retry(fastworker_call *call, const char *text) {
+        Call *c = (Call *) call;
+
+        c->retry = (RunnerRetry){ .never = true, .after_usec = USEC_INFINITY };
+        return op_set_error(call, text);
+}
+
+static int op_should_stop(const fastworker_call *call) {
+        return soft_timeout_is_over(&((const Call *) call)->soft_timeout);
+}
+
+static const char *op_traceparent(const fastworker_call *call) {
+        const Call *c = (const Call *) call;
+
+        return c->traceparent[0] ? c->traceparent : NULL;
 }
 
 static int op_set_result(fastworker_call *call, const char *json, size_t size) {
@@ -144,6 +180,10 @@ static const struct fastworker_call_ops ops = {
         .set_error = op_set_error,
         .log = op_log,
         .progress = op_progress,
+        .retry_after = op_retry_after,
+        .do_not_retry = op_do_not_retry,
+        .should_stop = op_should_stop,
+        .traceparent = op_traceparent,
 };
 
 static void begin(Call *c, const RunnerMessage *m) {
@@ -154,6 +194,10 @@ static void begin(Call *c, const RunnerMessage *m) {
         c->name[m->name.iov_len] = '\0';
         c->arguments = m->payload;
         c->arguments_size = m->payload_size;
+        if (m->traceparent.iov_len > 0)
+                memcpy(c->traceparent, m->traceparent.iov_base, m->traceparent.iov_len);
+        c->traceparent[m->traceparent.iov_len] = '\0';
+        c->retry = (RunnerRetry){ .after_usec = USEC_INFINITY };
 
         if (c->allocated > BUFFER_KEEP_MAX) {
                 free(c->buffer);
@@ -168,9 +212,19 @@ static void begin(Call *c, const RunnerMessage *m) {
 
 /* The text of a failure for which the function gave none. */
 static void describe_failure(Call *c, int r) {
+        struct rlimit limit;
         char text[128];
 
-        if (r < 0)
+        if (soft_timeout_is_over(&c->soft_timeout))
+                (void) snprintf(text, sizeof(text), "stopped at its soft timeout of %.10g s",
+                                (double) c->soft_timeout.usec / USEC_PER_SEC);
+        else if (r == -ENOMEM && getrlimit(RLIMIT_DATA, &limit) >= 0 &&
+                 limit.rlim_cur != RLIM_INFINITY)
+                /* What holds TaskMemoryMax= where a control group cannot. */
+                (void) snprintf(text, sizeof(text),
+                                "%s: the limit is %" PRIu64 "M (TaskMemoryMax=)", strerror(-r),
+                                (uint64_t) limit.rlim_cur >> 20);
+        else if (r < 0)
                 (void) snprintf(text, sizeof(text), "%s", strerror(-r));
         else
                 (void) snprintf(text, sizeof(text), "returned %d", r);
@@ -195,13 +249,18 @@ void call_run(Call *c, fastworker_function function, const RunnerMessage *m, Cal
         int r;
 
         begin(c, m);
-        *ret = (CallResult){ .started_usec = now_usec(CLOCK_REALTIME),
-                             .retry.after_usec = USEC_INFINITY };
-        if (function)
+        *ret = (CallResult){ .started_usec = now_usec(CLOCK_REALTIME) };
+        if (function) {
+                soft_timeout_begin(&c->soft_timeout, m->soft_timeout_usec);
                 r = function(&c->public);
-        else
+        } else
                 r = op_set_error(&c->public, "no module of this runner defines the task");
         finish(c, r, ret);
+        soft_timeout_end(&c->soft_timeout);
+        ret->retry = c->retry;
+        /* The next attempt's result would be as large; unless the task itself wants one. */
+        if (c->refused_result && c->retry.after_usec == USEC_INFINITY)
+                ret->retry.never = true;
 }
 
 void call_run_command(Call *c, const TaskFile *command, const RunnerMessage *m, CallResult *ret) {
@@ -210,7 +269,7 @@ void call_run_command(Call *c, const TaskFile *command, const RunnerMessage *m, 
         begin(c, m);
         *ret = (CallResult){ .started_usec = now_usec(CLOCK_REALTIME),
                              .retry.after_usec = USEC_INFINITY };
-        r = command_run(command, &c->public, m, c->result_max, &ret->retry);
+        r = command_run(command, &c->public, m, c->result_max, &ret->retry, &ret->usage);
         finish(c, r, ret);
 }
 
@@ -231,6 +290,7 @@ int call_new(size_t result_max, CallLog log, CallProgress progress, void *userda
 Call *call_free(Call *c) {
         if (!c)
                 return NULL;
+        soft_timeout_done(&c->soft_timeout);
         free(c->buffer);
         free(c->error);
         free(c);

@@ -24,6 +24,7 @@ typedef struct CallResult {
         const char *payload;                   /* result or error text; lives until the next call */
         size_t size;
         RunnerRetry retry;
+        RunnerUsage usage; /* of a command */
 } CallResult;
 
 /* Results of more than `result_max` bytes are refused. */

@@ -221,7 +221,8 @@ static int set_variable(char ***environment, const char *name, const char *value
 
 /* Ours, without what is about a task: it would be about another one. */
 static int copy_environment(char ***ret) {
-        static const char *const other[] = { "TRACEPARENT=", "TRACESTATE=" };
+        static const char *const other[] = { "TRACEPARENT=", "TRACESTATE=",
+                                             "FASTWORKER_REPORT_FD=" };
         int r = 0;
 
         STRV_FOREACH(assignment, environ) {
@@ -238,7 +239,7 @@ static int copy_environment(char ***ret) {
 static int set_task_variables(const fastworker_call *call, const struct iovec *traceparent,
                               char ***environment) {
         const char *id = fastworker_task_id(call), *name = fastworker_task_name(call);
-        char attempt[16];
+        char attempt[16], fd[16];
         int r;
 
         (void) snprintf(attempt, sizeof(attempt), "%" PRIu32, fastworker_attempt(call));
@@ -247,6 +248,9 @@ static int set_task_variables(const fastworker_call *call, const struct iovec *t
                 r = set_variable(environment, "FASTWORKER_TASK_NAME", name, strlen(name));
         if (r >= 0)
                 r = set_variable(environment, "FASTWORKER_ATTEMPT", attempt, strlen(attempt));
+        (void) snprintf(fd, sizeof(fd), "%d", COMMAND_REPORT_FD);
+        if (r >= 0)
+                r = set_variable(environment, "FASTWORKER_REPORT_FD", fd, strlen(fd));
         if (r >= 0 && traceparent->iov_len > 0)
                 r = set_variable(environment, "TRACEPARENT", traceparent->iov_base,
                                  traceparent->iov_len);

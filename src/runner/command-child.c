@@ -4,6 +4,7 @@
  * system calls, everything it needs was made before. What fails there comes back through a pipe. */
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <sched.h>
 #include <stdio.h>
@@ -35,7 +36,8 @@ typedef struct Child {
         const TaskFile *task;
         const CommandSpec *spec;
         pid_t parent;
-        int output_fd, error_fd, report_fd;
+        /* Its standard input, its ends of the pipes, and one for a ChildFailure; all above COMMAND_REPORT_FD. */
+        int input_fd, output_fd, error_fd, report_fd, failure_fd;
         char oom_score[16], uid_map[64], gid_map[64];
 } Child;
 
@@ -52,7 +54,7 @@ static const char *const limit_names[] = {
 _Noreturn static void child_fail(const Child *c, int step) {
         ChildFailure f = { step, errno };
 
-        (void) !write(c->report_fd, &f, sizeof(f));
+        (void) !write(c->failure_fd, &f, sizeof(f));
         _exit(EXIT_FAILURE);
 }
 
@@ -82,9 +84,10 @@ static void child_prepare(const Child *c) {
         if (getppid() != c->parent)
                 _exit(EXIT_FAILURE);
         reset_signals();
-        if (dup2(c->spec->input_fd, STDIN_FILENO) < 0 || dup2(c->output_fd, STDOUT_FILENO) < 0 ||
+        if (dup2(c->input_fd, STDIN_FILENO) < 0 || dup2(c->output_fd, STDOUT_FILENO) < 0 ||
             dup2(c->error_fd, STDERR_FILENO) < 0 ||
-            close_range(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC) < 0)
+            close_range(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC) < 0 ||
+            dup2(c->report_fd, COMMAND_REPORT_FD) < 0)
                 child_fail(c, STEP_PREPARE);
 }
 
@@ -199,7 +202,7 @@ static void prepare_texts(Child *c) {
         (void) snprintf(c->gid_map, sizeof(c->gid_map), "%u %u 1", getegid(), getegid());
 }
 
-static int fork_child(Child *c, int report_fd, CommandProcess *p, char **ret_error) {
+static int fork_child(Child *c, int failure_fd, CommandProcess *p, char **ret_error) {
         int r;
 
         c->parent = getpid();
@@ -210,8 +213,8 @@ static int fork_child(Child *c, int report_fd, CommandProcess *p, char **ret_err
         if (p->pid == 0)
                 child_run(c);
         (void) setpgid(p->pid, p->pid); /* whoever comes first */
-        c->report_fd = safe_close(c->report_fd);
-        r = await_exec(c->task, report_fd, p->pid, ret_error);
+        c->failure_fd = safe_close(c->failure_fd);
+        r = await_exec(c->task, failure_fd, p->pid, ret_error);
         if (r < 0)
                 return r;
         p->pidfd = pidfd_open(p->pid, 0);
@@ -240,31 +243,60 @@ static int make_pipe(int *ret_read, int *ret_write, bool blocking) {
         return 0;
 }
 
+/* The child puts something else in the places up to that one. They are free where a module has closed what was there. */
+static int move_up(int *fd) {
+        int above;
+
+        if (*fd > COMMAND_REPORT_FD)
+                return 0;
+        above = fcntl(*fd, F_DUPFD_CLOEXEC, COMMAND_REPORT_FD + 1);
+        if (above < 0)
+                return -errno;
+        safe_close(*fd);
+        *fd = above;
+        return 0;
+}
+
 int command_start(const TaskFile *t, const CommandSpec *spec, CommandProcess *ret,
                   char **ret_error) {
-        CommandProcess p = { .pidfd = -EBADF, .output_fd = -EBADF, .error_fd = -EBADF };
+        CommandProcess p = COMMAND_PROCESS_NONE;
         Child c = { .task = t,
                     .spec = spec,
+                    .input_fd = fcntl(spec->input_fd, F_DUPFD_CLOEXEC, COMMAND_REPORT_FD + 1),
                     .output_fd = -EBADF,
                     .error_fd = -EBADF,
-                    .report_fd = -EBADF };
-        int report_fd = -EBADF, r;
+                    .report_fd = -EBADF,
+                    .failure_fd = -EBADF };
+        int failure_fd = -EBADF, r;
 
         *ret_error = NULL;
-        r = make_pipe(&p.output_fd, &c.output_fd, false);
+        r = c.input_fd < 0 ? -errno : make_pipe(&p.output_fd, &c.output_fd, false);
         if (r >= 0)
                 r = make_pipe(&p.error_fd, &c.error_fd, false);
         if (r >= 0)
-                r = make_pipe(&report_fd, &c.report_fd, true);
+                r = make_pipe(&p.report_fd, &c.report_fd, false);
         if (r >= 0)
-                r = fork_child(&c, report_fd, &p, ret_error);
+                r = make_pipe(&failure_fd, &c.failure_fd, true);
+        if (r >= 0)
+                r = move_up(&c.output_fd);
+        if (r >= 0)
+                r = move_up(&c.error_fd);
+        if (r >= 0)
+                r = move_up(&c.report_fd);
+        if (r >= 0)
+                r = move_up(&c.failure_fd);
+        if (r >= 0)
+                r = fork_child(&c, failure_fd, &p, ret_error);
+        safe_close(c.input_fd);
         safe_close(c.output_fd);
         safe_close(c.error_fd);
         safe_close(c.report_fd);
-        safe_close(report_fd);
+        safe_close(c.failure_fd);
+        safe_close(failure_fd);
         if (r < 0) {
                 safe_close(p.output_fd);
                 safe_close(p.error_fd);
+                safe_close(p.report_fd);
                 return r;
         }
         *ret = p;

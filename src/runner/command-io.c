@@ -3,13 +3,16 @@
 /* A running command: its output, its time, its end. */
 
 #include <poll.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "command-internal.h"
 
 #define CHUNK_BYTES 65536U
 #define DRAIN_BYTES_MAX \
-        (1024U * 1024U) /* what a pipe can hold at most when nobody writes to it any more */
+        (1024U * 1024U)        /* what a pipe can hold at most when nobody writes to it any more */
+#define DRAIN_REPORTS_MAX 256U /* reads; the same */
 
 static void kill_group(const CommandRun *c, int sig) {
         (void) kill(-c->process.pid, sig);
@@ -71,9 +74,24 @@ static int read_error(CommandRun *c) {
         return 1;
 }
 
+static int read_report(CommandRun *c) {
+        char chunk[4096];
+        ssize_t n;
+
+        n = read(c->process.report_fd, chunk, sizeof(chunk));
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+        if (n <= 0) {
+                c->process.report_fd = safe_close(c->process.report_fd);
+                return n < 0 ? -errno : 0;
+        }
+        command_report_take(c->report, chunk, (size_t) n);
+        return 1;
+}
+
 /* What is left in the pipes. */
 static int drain(CommandRun *c) {
-        size_t begin = c->output_size, n_errors = 0;
+        size_t begin = c->output_size, n_errors = 0, n_reports = 0;
         int r = 1;
 
         while (r > 0 && c->process.output_fd >= 0 && c->output_size - begin < DRAIN_BYTES_MAX)
@@ -84,6 +102,10 @@ static int drain(CommandRun *c) {
                 r = read_error(c);
                 n_errors += CHUNK_BYTES;
         }
+        if (r >= 0)
+                r = 1;
+        while (r > 0 && c->process.report_fd >= 0 && n_reports++ < DRAIN_REPORTS_MAX)
+                r = read_report(c);
         return r < 0 ? r : 0;
 }
 
@@ -109,6 +131,7 @@ static int wait_for_events(CommandRun *c, bool is_ended, uint64_t until) {
                 { .fd = c->process.output_fd, .events = POLLIN },
                 { .fd = c->process.error_fd, .events = POLLIN },
                 { .fd = is_ended ? -1 : c->process.pidfd, .events = POLLIN },
+                { .fd = c->process.report_fd, .events = POLLIN },
         };
         int r = 0;
 
@@ -119,6 +142,8 @@ static int wait_for_events(CommandRun *c, bool is_ended, uint64_t until) {
                 r = read_output(c);
         if (r >= 0 && fds[1].revents)
                 r = read_error(c);
+        if (r >= 0 && fds[3].revents)
+                r = read_report(c);
         if (r < 0)
                 return r;
         return fds[2].revents != 0;
@@ -152,15 +177,33 @@ static int run_loop(CommandRun *c) {
         return 0;
 }
 
+static uint64_t timeval_usec(const struct timeval *t) {
+        return (uint64_t) t->tv_sec * USEC_PER_SEC + (uint64_t) t->tv_usec;
+}
+
+/* With the processes that it has waited for itself. */
+static int collect(CommandRun *c) {
+        struct rusage u = {};
+
+        while (syscall(SYS_waitid, P_PIDFD, c->process.pidfd, &c->status, WEXITED, &u) < 0)
+                if (errno != EINTR) /* by a signal for which a module has a handler */
+                        return -errno;
+        c->usage = (RunnerUsage){
+                .is_known = true,
+                .cpu_usec = timeval_usec(&u.ru_utime) + timeval_usec(&u.ru_stime),
+                .memory_peak_bytes = (uint64_t) u.ru_maxrss * 1024,
+        };
+        return 0;
+}
+
 int command_supervise(CommandRun *c) {
-        int r;
+        int r, n;
 
         r = run_loop(c);
         /* As long as it is not waited for, the number of its group belongs to nobody else. */
         kill_group(c, SIGKILL);
-        if (waitid(P_PIDFD, (id_t) c->process.pidfd, &c->status, WEXITED) < 0)
-                r = r < 0 ? r : -errno;
-        return r;
+        n = collect(c);
+        return r < 0 ? r : n;
 }
 
 int command_finish_output(CommandRun *c) {
@@ -168,13 +211,16 @@ int command_finish_output(CommandRun *c) {
 
         c->process.output_fd = safe_close(c->process.output_fd);
         c->process.error_fd = safe_close(c->process.error_fd);
+        c->process.report_fd = safe_close(c->process.report_fd);
         return r;
 }
 
 void command_run_done(CommandRun *c) {
         safe_close(c->process.output_fd);
         safe_close(c->process.error_fd);
+        safe_close(c->process.report_fd);
         safe_close(c->process.pidfd);
         command_stderr_free(c->error);
+        command_report_free(c->report);
         free(c->output);
 }

@@ -82,11 +82,19 @@ static int return_text(fastworker_call *call, const char *data, size_t size) {
 
 /* --- failures ------------------------------------------------------------------------------------- */
 
+/* What programs end by when an allocation fails that they do not check. */
+static bool may_be_for_memory(const CommandRun *c, const TaskFile *t) {
+        int sig = c->status.si_status;
+
+        return t->memory_max != UINT64_MAX && c->status.si_code != CLD_EXITED &&
+               (sig == SIGSEGV || sig == SIGABRT || sig == SIGBUS);
+}
+
 /* "exited with status 3", "killed by signal SIGTERM (terminated)"; a fresh string or NULL. */
 static char *describe(const CommandRun *c, const TaskFile *t, uint64_t timeout_usec,
                       uint64_t soft_usec) {
         const char *name, *description;
-        char *text, span[32], after[80] = "";
+        char *text, span[32], after[96] = "";
         int r;
 
         if (c->is_over)
@@ -99,6 +107,11 @@ static char *describe(const CommandRun *c, const TaskFile *t, uint64_t timeout_u
                 if (c->was_told)
                         (void) snprintf(after, sizeof(after), " after SoftTimeout=%s",
                                         seconds(soft_usec, span));
+                else if (may_be_for_memory(c, t))
+                        (void) snprintf(after, sizeof(after),
+                                        "; its memory was limited to %" PRIu64
+                                        " bytes (MemoryMax=)",
+                                        t->memory_max);
                 name = sigabbrev_np(c->status.si_status);
                 description = sigdescr_np(c->status.si_status);
                 if (c->status.si_code == CLD_EXITED)
@@ -128,11 +141,21 @@ static bool is_retryable(const TaskRetryOn *on, const CommandRun *c) {
 }
 
 static void decide_retry(const TaskFile *t, const CommandRun *c, RunnerRetry *ret) {
+        if (command_report_retry(c->report, ret))
+                return;
         if (c->status.si_code == CLD_EXITED && c->status.si_status == EX_TEMPFAIL && !c->is_over &&
             !c->is_late)
                 ret->after_usec = t->retry_delay_usec;
         else
                 ret->never = !is_retryable(&t->retry_on, c);
+}
+
+static RunnerReason reason_of(const CommandRun *c) {
+        if (c->is_late || c->was_told)
+                return RUNNER_REASON_TIMEOUT;
+        if (c->is_over)
+                return RUNNER_REASON_NONE;
+        return c->status.si_code == CLD_EXITED ? RUNNER_REASON_EXIT : RUNNER_REASON_SIGNAL;
 }
 
 static int fail_run(fastworker_call *call, const char *reason, const CommandStderr *e) {
@@ -161,6 +184,7 @@ static int judge(const TaskFile *t, fastworker_call *call, const CommandRun *c,
         reason = describe(c, t, m->timeout_usec ?: t->timeout_usec,
                           m->soft_timeout_usec ?: t->soft_timeout_usec);
         decide_retry(t, c, ret);
+        ret->reason = reason_of(c);
         return fail_run(call, reason, c->error);
 }
 
@@ -215,13 +239,14 @@ static int finish(CommandRun *c, const ChildList *before) {
         if (r >= 0)
                 r = command_finish_output(c);
         command_stderr_end(c->error);
+        command_report_end(c->report);
         return r;
 }
 
 static int run(const TaskFile *t, fastworker_call *call, const RunnerMessage *m, size_t result_max,
-               RunnerRetry *ret) {
+               RunnerRetry *ret, RunnerUsage *ret_usage) {
         _cleanup_(command_run_done) CommandRun c = {
-                .process = { .pidfd = -EBADF, .output_fd = -EBADF, .error_fd = -EBADF },
+                .process = COMMAND_PROCESS_NONE,
                 .output_max = result_max,
         };
         _cleanup_(child_list_done) ChildList before = {};
@@ -231,6 +256,8 @@ static int run(const TaskFile *t, fastworker_call *call, const RunnerMessage *m,
         int r;
 
         r = command_stderr_new(call, &c.error);
+        if (r >= 0)
+                r = command_report_new(call, &c.report);
         if (r < 0)
                 return r;
         can_list = child_list_read(&before) >= 0;
@@ -241,17 +268,19 @@ static int run(const TaskFile *t, fastworker_call *call, const RunnerMessage *m,
         c.soft_usec = deadline(now, m->soft_timeout_usec, t->soft_timeout_usec);
         c.hard_usec = deadline(now, m->timeout_usec, t->timeout_usec);
         r = finish(&c, can_list ? &before : NULL);
+        *ret_usage = c.usage;
         return r < 0 ? r : judge(t, call, &c, m, ret);
 }
 
 int command_run(const TaskFile *t, fastworker_call *call, const RunnerMessage *m, size_t result_max,
-                RunnerRetry *ret) {
+                RunnerRetry *ret, RunnerUsage *ret_usage) {
         struct sigaction saved;
         int r;
 
         *ret = (RunnerRetry){ .after_usec = USEC_INFINITY };
+        *ret_usage = (RunnerUsage){};
         watch_children(&saved);
-        r = run(t, call, m, result_max, ret);
+        r = run(t, call, m, result_max, ret, ret_usage);
         (void) sigaction(SIGCHLD, &saved, NULL);
         return r;
 }

@@ -12,6 +12,7 @@
 void command_prepare(void);
 
 /* Runs the command for a RUN message and waits for it and all its children. Returns like a task function, having
- * set the result or the error text of the call; *ret is what is to become of the task after a failure. */
+ * set the result or the error text of the call; *ret is what is to become of the task after a failure, *ret_usage what
+ * the command has used, if it was executed. */
 int command_run(const TaskFile *t, fastworker_call *call, const RunnerMessage *m, size_t result_max,
-                RunnerRetry *ret);
+                RunnerRetry *ret, RunnerUsage *ret_usage);

@@ -22,14 +22,15 @@
 
 static uint64_t arg_max_result_bytes = WIRE_PAYLOAD_MAX;
 static bool arg_list;
-static char **arg_task_modules, **arg_module_path;
+static char **arg_task_modules, **arg_module_path, **arg_optional;
 
 static void help(void) {
-        printf("fastworker-runner [--max-result-bytes=N] [--module-path=DIRECTORY:...] FILE.so|FILE.task...\n"
+        printf("fastworker-runner [--max-result-bytes=N] [--module-path=DIRECTORY:...] [--optional=FILE.task...]\n"
+               "    FILE.so|FILE.task...\n"
                "fastworker-runner --list [--task-modules=NAME,...] [--module-path=DIRECTORY:...] [FILE...]\n\n"
                "Runs tasks for fastworker-subworkerd, which starts it with a socket as descriptor %d; or lists\n"
                "the tasks of modules, looked up by name along the path (default: FASTWORKER_MODULE_PATH). Task files\n"
-               "have their drop-ins along the path as well.\n",
+               "have their drop-ins along the path as well; one that is optional is left out if it has a mistake.\n",
                RUNNER_FD);
 }
 
@@ -48,6 +49,7 @@ static int parse_argv(int argc, char *argv[]) {
                 OPTION_LIST,
                 OPTION_TASK_MODULES,
                 OPTION_MODULE_PATH,
+                OPTION_OPTIONAL,
                 OPTION_HELP,
                 OPTION_VERSION,
         };
@@ -56,6 +58,7 @@ static int parse_argv(int argc, char *argv[]) {
                 { "list", no_argument, NULL, OPTION_LIST },
                 { "task-modules", required_argument, NULL, OPTION_TASK_MODULES },
                 { "module-path", required_argument, NULL, OPTION_MODULE_PATH },
+                { "optional", required_argument, NULL, OPTION_OPTIONAL },
                 { "help", no_argument, NULL, OPTION_HELP },
                 { "version", no_argument, NULL, OPTION_VERSION },
                 {},
@@ -80,6 +83,10 @@ static int parse_argv(int argc, char *argv[]) {
                         break;
                 case OPTION_MODULE_PATH:
                         if (add_words(&arg_module_path, optarg, ":") < 0)
+                                return -ENOMEM;
+                        break;
+                case OPTION_OPTIONAL:
+                        if (strv_extend(&arg_optional, optarg) < 0)
                                 return -ENOMEM;
                         break;
                 case OPTION_HELP:
@@ -151,6 +158,15 @@ static int load(Modules *modules, char **files) {
                         return r;
                 }
         }
+        STRV_FOREACH(file, arg_optional) {
+                _cleanup_free_ char *error = NULL;
+
+                r = modules_load(modules, *file, &error);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        serve_complaint(RUNNER_FD, error);
+        }
         return 0;
 }
 
@@ -190,5 +206,6 @@ int main(int argc, char *argv[]) {
                 r = arg_list ? list(argv + optind) : run(argv + optind);
         strv_free(arg_task_modules);
         strv_free(arg_module_path);
+        strv_free(arg_optional);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -63,8 +63,8 @@ static int enter_task(Modules *m, Task **task, char **ret_error) {
 
         HASH_FIND_STR(m->tasks, t->name, other);
         if (other)
-                return fail_with_text(ret_error, -EEXIST, "%s: task %s is defined in %s already", t->file,
-                            t->name, other->file);
+                return fail_with_text(ret_error, -EEXIST, "%s: task %s is defined in %s already",
+                                      t->file, t->name, other->file);
         HASH_ADD_KEYPTR(hh, m->tasks, t->name, strlen(t->name), t);
         if (!t->hh.tbl)
                 return -ENOMEM;
@@ -155,8 +155,8 @@ static int refuse_task_file(const char *file, int error, char *const *problems, 
         _cleanup_free_ char *text = NULL;
 
         if (error == -ENOENT)
-                return fail_with_text(ret_error, error, "%s: there is no such task file, or it is masked",
-                            file);
+                return fail_with_text(ret_error, error,
+                                      "%s: there is no such task file, or it is masked", file);
         if (error != -EINVAL)
                 return fail_with_text(ret_error, error, "%s: %s", file, strerror(-error));
         text = strv_join(problems, "; ");
@@ -188,7 +188,7 @@ static int load_task_file(Modules *m, const char *file, char **ret_error) {
 int modules_load(Modules *m, const char *file, char **ret_error) {
         *ret_error = NULL;
         return module_kind(file) == MODULE_COMMAND ? load_task_file(m, file, ret_error)
-                                              : load_object(m, file, ret_error);
+                                                   : load_object(m, file, ret_error);
 }
 
 static const Task *find(Modules *m, const char *name, size_t size) {

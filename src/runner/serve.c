@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <syslog.h>
 
 #include "call.h"
 #include "runner-wire.h"
@@ -14,7 +15,9 @@
 
 typedef struct Server {
         int fd;
-        int output_fd; /* standard output as we found it, if subworkerd reads it; a task may change its own */
+        int standard_fds
+                [3];  /* as we found them; a task may close its own, or put something else there */
+        bool is_read; /* standard output, by subworkerd */
         Modules *modules;
         RunnerInbox *inbox;
         RunnerPacket packet;
@@ -52,20 +55,27 @@ static void on_progress(uint64_t seq, unsigned percent, const char *text, size_t
  * it. What was read was taken for this task's. */
 static bool mark_output(const Server *s, uint64_t seq) {
         char mark[24] = "";
+        int n = 0, fd = s->standard_fds[STDOUT_FILENO];
         size_t size;
-        int n = 0;
 
-        if (s->output_fd < 0 || ioctl(s->output_fd, FIONREAD, &n) < 0 || n == 0)
+        if (!s->is_read || ioctl(fd, FIONREAD, &n) < 0 || n == 0)
                 return false;
         size = 1 + (size_t) snprintf(mark + 1, sizeof(mark) - 1, "%" PRIu64 "\n", seq);
-        while (write(s->output_fd, mark, size) < 0) {
-                struct pollfd p = { .fd = s->output_fd, .events = POLLOUT };
+        while (write(fd, mark, size) < 0) {
+                struct pollfd p = { .fd = fd, .events = POLLOUT };
 
                 /* A task may have made it non-blocking. */
                 if ((errno != EAGAIN && errno != EINTR) || (poll(&p, 1, -1) < 0 && errno != EINTR))
                         return false;
         }
         return true;
+}
+
+/* What one task does to them is none of the next one's. */
+static void restore_standard(const Server *s) {
+        for (int i = 0; i < (int) ELEMENTSOF(s->standard_fds); i++)
+                if (s->standard_fds[i] >= 0)
+                        (void) dup2(s->standard_fds[i], i);
 }
 
 static int run(Server *s, const RunnerMessage *m) {
@@ -83,7 +93,9 @@ static int run(Server *s, const RunnerMessage *m) {
 
         /* What the task printed is to be in the journal before its end is. */
         (void) fflush(stdout);
+        restore_standard(s);
         s->packet.marked = mark_output(s, m->seq);
+        s->packet.usage = result.usage;
 
         r = runner_packet_done_with(&s->packet, m->seq, result.success, result.started_usec,
                                     result.completed_usec, result.success ? NULL : &result.retry,
@@ -131,16 +143,18 @@ static int hello(Server *s) {
         return send_packet(s->fd, &s->packet);
 }
 
-static int find_output(void) {
+static void keep_standard(Server *s) {
         struct stat st;
 
-        if (fstat(STDOUT_FILENO, &st) < 0 || !S_ISFIFO(st.st_mode))
-                return -EBADF;
-        return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        for (int i = 0; i < (int) ELEMENTSOF(s->standard_fds); i++)
+                s->standard_fds[i] = fcntl(i, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        s->is_read = s->standard_fds[STDOUT_FILENO] >= 0 && fstat(STDOUT_FILENO, &st) >= 0 &&
+                     S_ISFIFO(st.st_mode);
 }
 
 static void server_done(Server *s) {
-        safe_close(s->output_fd);
+        for (size_t i = 0; i < ELEMENTSOF(s->standard_fds); i++)
+                safe_close(s->standard_fds[i]);
         runner_packet_clear(&s->packet);
         runner_inbox_free(s->inbox);
         call_free(s->call);
@@ -149,12 +163,12 @@ static void server_done(Server *s) {
 int serve(int fd, Modules *modules, size_t result_max) {
         _cleanup_(server_done) Server s = {
                 .fd = fd,
-                .output_fd = find_output(),
                 .modules = modules,
                 .packet.fd = -EBADF,
         };
         int r;
 
+        keep_standard(&s);
         r = runner_inbox_new(1, &s.inbox);
         if (r < 0)
                 return r;
@@ -165,6 +179,18 @@ int serve(int fd, Modules *modules, size_t result_max) {
         if (r < 0)
                 return r;
         return loop(&s);
+}
+
+void serve_complaint(int fd, const char *text) {
+        RunnerPacket p = { .fd = -EBADF };
+        _cleanup_free_ char *line = NULL;
+
+        if (asprintf(&line, "A task file is left out: %s", text ?: "out of memory") < 0) {
+                line = NULL;
+                return;
+        }
+        if (runner_packet_log(&p, 0, LOG_ERR, line, strlen(line)) >= 0)
+                (void) send_packet(fd, &p);
 }
 
 int serve_refusal(int fd, const char *text) {

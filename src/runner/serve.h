@@ -8,5 +8,8 @@
 /* Returns 0 when the other side has gone, or -errno when the socket or the other side is broken. */
 int serve(int fd, Modules *modules, size_t result_max);
 
+/* Tells the other side what is left out, before serve(). */
+void serve_complaint(int fd, const char *text);
+
 /* Tells the other side why the runner cannot start. */
 int serve_refusal(int fd, const char *text);

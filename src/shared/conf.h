@@ -13,12 +13,12 @@
 #include "macro.h"
 
 typedef enum ConfType {
-        CONF_STRING,  /* char *, owned by the settings */
-        CONF_BOOL,    /* bool */
-        CONF_UINT,    /* uint64_t, min to max */
-        CONF_BYTES,   /* uint64_t, min to max, with suffix; UINT64_MAX as maximum allows "infinity" */
-        CONF_USEC,    /* uint64_t microseconds, min to max (in microseconds) */
-        CONF_LIST,    /* char **, comma or space separated; given twice in one place: appended */
+        CONF_STRING, /* char *, owned by the settings */
+        CONF_BOOL,   /* bool */
+        CONF_UINT,   /* uint64_t, min to max */
+        CONF_BYTES, /* uint64_t, min to max, with suffix; UINT64_MAX as maximum allows "infinity" */
+        CONF_USEC,  /* uint64_t microseconds, min to max (in microseconds) */
+        CONF_LIST,  /* char **, comma or space separated; given twice in one place: appended */
         CONF_ADDRESS, /* char *, checked with address_parse() */
         CONF_LEVEL,   /* int, a log level by name */
         CONF_ENUM,    /* int, see names */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
+#include <dirent.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -167,6 +168,45 @@ int module_path_task_directories(char *const *path, char ***ret) {
         return r;
 }
 
+static int is_task_file_name(const struct dirent *d) {
+        return d->d_name[0] != '.' && module_kind(d->d_name) == MODULE_COMMAND;
+}
+
+/* A directory that is not there, or may not be read, has none. */
+static int add_task_files(char ***files, char ***seen, const char *directory) {
+        struct dirent **entries = NULL;
+        int n, r = 0;
+
+        n = scandir(directory, &entries, is_task_file_name, alphasort);
+        if (n < 0)
+                return errno == ENOMEM ? -ENOMEM : 0;
+        for (int i = 0; i < n; i++) {
+                const char *name = entries[i]->d_name;
+
+                if (r >= 0 && !strv_contains(*seen, name)) {
+                        r = try_suffix(files, directory, name, "");
+                        if (r != 0 && r != -ENOMEM)
+                                r = strv_extend(seen, name);
+                }
+                free(entries[i]);
+        }
+        free(entries);
+        return r;
+}
+
+int module_path_all_task_files(char *const *directories, char ***ret_files) {
+        _cleanup_strv_ char **files = NULL, **seen = NULL;
+        int r = 0;
+
+        STRV_FOREACH(directory, (char **) directories)
+                if (r >= 0)
+                        r = add_task_files(&files, &seen, *directory);
+        if (r < 0)
+                return r;
+        *ret_files = TAKE_PTR(files);
+        return 0;
+}
+
 static int explain_missing(const char *name, const Places *places, char **ret_error) {
         _cleanup_free_ char *modules = NULL, *task_files = NULL;
         ModuleKind kind = module_kind(name);
@@ -181,28 +221,29 @@ static int explain_missing(const char *name, const Places *places, char **ret_er
         if (kind >= 0)
                 return fail_with_text(
                         ret_error, -ENOENT,
-                        "Task module %s (TaskModules=): no %s in any of the directories of ModulePath=: %s", name,
-                        name, kind == MODULE_COMMAND ? task_files : modules);
-        return fail_with_text(ret_error, -ENOENT,
-                              "Task module %s (TaskModules=): no %s%s and no %s%s in any of the directories of "
-                              "ModulePath=: %s; and no %s%s in: %s",
-                              name, name, suffixes[MODULE_NATIVE], name, suffixes[MODULE_PYTHON],
-                              modules, name, suffixes[MODULE_COMMAND], task_files);
+                        "Task module %s (TaskModules=): no %s in any of the directories of ModulePath=: %s",
+                        name, name, kind == MODULE_COMMAND ? task_files : modules);
+        return fail_with_text(
+                ret_error, -ENOENT,
+                "Task module %s (TaskModules=): no %s%s and no %s%s in any of the directories of "
+                "ModulePath=: %s; and no %s%s in: %s",
+                name, name, suffixes[MODULE_NATIVE], name, suffixes[MODULE_PYTHON], modules, name,
+                suffixes[MODULE_COMMAND], task_files);
 }
 
 static int explain_mask(const char *name, char **ret_error) {
-        return fail_with_text(ret_error, -ENOENT,
-                              "Task module %s: it is masked, an empty file or a link to /dev/null is in its place",
-                              name);
+        return fail_with_text(
+                ret_error, -ENOENT,
+                "Task module %s: it is masked, an empty file or a link to /dev/null is in its place",
+                name);
 }
 
 static int check_kind(const char *file, char **ret_error) {
         if (module_kind(file) >= 0)
                 return 0;
-        return fail_with_text(ret_error, -EINVAL,
-                              "Task module %s: the name of a module ends in %s, %s or %s", file,
-                              suffixes[MODULE_NATIVE], suffixes[MODULE_PYTHON],
-                              suffixes[MODULE_COMMAND]);
+        return fail_with_text(
+                ret_error, -EINVAL, "Task module %s: the name of a module ends in %s, %s or %s",
+                file, suffixes[MODULE_NATIVE], suffixes[MODULE_PYTHON], suffixes[MODULE_COMMAND]);
 }
 
 int module_path_find(char *const *names, char *const *path, char ***ret_files, char **ret_error) {

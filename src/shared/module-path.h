@@ -38,6 +38,13 @@ const char *runner_program(RunnerKind kind);
  * names the module and the places (a fresh string); or -ENOMEM without. */
 int module_path_find(char *const *names, char *const *path, char ***ret_files, char **ret_error);
 
+/* In TaskModules=: all task files. */
+#define MODULE_ALL_TASK_FILES "*.task"
+
+/* The task files in the directories, in the order of these and of the names; of those with the same name the first one
+ * counts, and one that masks hides the others. -ENOMEM. */
+int module_path_all_task_files(char *const *directories, char ***ret_files);
+
 /* Where task files and their drop-ins are, most important first: the administrator's, the packages', then `path` and the
  * installed place. */
 int module_path_task_directories(char *const *path, char ***ret);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "json-util.h"
+#include "limit-text.h"
 #include "schedule-spec.h"
 #include "task-file-internal.h"
 #include "time-util.h"
@@ -64,25 +65,11 @@ static int add_retries(struct json_object *o, const TaskFile *t) {
         return r;
 }
 
-/* "10/s", "100/m", "5/h"; another span in milliseconds, "20/10000ms". */
 static int add_rate(struct json_object *o, const TaskFile *t) {
-        static const struct {
-                uint64_t usec;
-                char unit;
-        } units[] = { { USEC_PER_SEC, 's' },
-                      { USEC_PER_MINUTE, 'm' },
-                      { 60 * USEC_PER_MINUTE, 'h' } };
-        char text[64];
+        const Rate rate = { t->rate_count, t->rate_usec };
+        char text[RATE_TEXT_MAX];
 
-        for (size_t i = 0; i < ELEMENTSOF(units); i++)
-                if (t->rate_usec == units[i].usec) {
-                        (void) snprintf(text, sizeof(text), "%" PRIu64 "/%c", t->rate_count,
-                                        units[i].unit);
-                        return json_add_string(o, "rate_limit", text);
-                }
-        (void) snprintf(text, sizeof(text), "%" PRIu64 "/%" PRIu64 "ms", t->rate_count,
-                        t->rate_usec / USEC_PER_MSEC);
-        return json_add_string(o, "rate_limit", text);
+        return json_add_string(o, "rate_limit", rate_to_text(&rate, text));
 }
 
 /* Its values were checked when the file was read. */
@@ -143,11 +130,14 @@ static int add_all(struct json_object *o, const TaskFile *t) {
         static const char *const priorities[] = { "critical", "high", "normal", "low" };
         int r = 0;
 
-        if (t->timeout_usec != USEC_INFINITY)
+        /* Also 0: a command that asks for another attempt is then not given one. */
+        if (t->max_retries == 0)
+                r = json_add_uint(o, "max_retries", 0);
+        if (r >= 0 && t->timeout_usec != USEC_INFINITY)
                 r = add_seconds(o, "timeout", t->timeout_usec);
         if (r >= 0 && t->soft_timeout_usec != USEC_INFINITY)
                 r = add_seconds(o, "soft_timeout", t->soft_timeout_usec);
-        if (r >= 0 && t->max_retries > 0)
+        if (r >= 0 && t->has_max_retries)
                 r = add_retries(o, t);
         if (r >= 0 && t->priority != TASK_PRIORITY_NORMAL)
                 r = json_add_string(o, "priority", priorities[t->priority]);

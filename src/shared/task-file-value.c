@@ -3,13 +3,14 @@
 /* The keys of task files: one table, and a parser for each kind of value. A parser returns -EINVAL, or -ERANGE, or
  * -ENOMEM, and leaves the old value alone then. */
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
 #include <sys/resource.h>
 
+#include "limit-text.h"
 #include "parse-util.h"
+#include "retry-limits.h"
 #include "schedule-spec.h"
 #include "task-file-internal.h"
 #include "time-util.h"
@@ -214,39 +215,25 @@ static int set_retry_on(const Key *k, const char *value, void *field) {
         return 0;
 }
 
-/* "10/s", "100/min", "5/h", "20/10s": so many in a time span; the span without a number is one of it. */
-static int set_rate(const Key *k, const char *value, void *field) {
-        const char *slash = strchr(value, '/');
-        _cleanup_free_ char *count = NULL, *span = NULL;
-        TaskFile *t = (TaskFile *) ((char *) field - offsetof(TaskFile, rate_count));
-        uint64_t n, usec;
-        int r;
+static int set_retries(const Key *k, const char *value, void *field) {
+        TaskFile *t = (TaskFile *) ((char *) field - offsetof(TaskFile, max_retries));
+        int r = parse_uint(value, k->min, k->max, &t->max_retries);
 
-        if (!slash)
-                return -EINVAL;
-        count = strndup(value, (size_t) (slash - value));
-        if (!count ||
-            asprintf(&span, "%s%s", isdigit((unsigned char) slash[1]) ? "" : "1", slash + 1) < 0) {
-                span = NULL;
-                return -ENOMEM;
-        }
-        r = parse_uint(count, 1, k->max, &n);
-        if (r >= 0)
-                r = parse_usec(span, USEC_PER_MSEC, UINT64_C(31) * 86400 * USEC_PER_SEC, &usec);
-        if (r < 0)
-                return r;
-        /* "5/1" is not clear enough, nor is "5/". */
-        if (isdigit((unsigned char) span[strlen(span) - 1]))
-                return -EINVAL;
-        t->rate_count = n;
-        t->rate_usec = usec;
-        return 0;
+        t->has_max_retries = t->has_max_retries || r >= 0;
+        return r;
 }
 
-static bool is_label(const char *s) {
-        size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-");
+static int set_rate(const Key *k, const char *value, void *field) {
+        TaskFile *t = (TaskFile *) ((char *) field - offsetof(TaskFile, rate_count));
+        Rate rate;
+        int r;
 
-        return n > 0 && n <= 63 && s[n] == '\0';
+        r = rate_parse(value, &rate);
+        if (r < 0)
+                return r;
+        t->rate_count = rate.count;
+        t->rate_usec = rate.usec;
+        return 0;
 }
 
 static int set_labels(const Key *k, const char *value, void *field) {
@@ -257,7 +244,7 @@ static int set_labels(const Key *k, const char *value, void *field) {
         if (r < 0)
                 return r;
         STRV_FOREACH(word, words)
-                if (!is_label(*word))
+                if (!label_is_valid(*word))
                         return -EINVAL;
         STRV_FOREACH(word, words) {
                 r = strv_contains(*(char ***) field, *word) ? 0 : strv_extend(field, *word);
@@ -332,6 +319,8 @@ static int set_oom_score(const Key *k, const char *value, void *field) {
 #define BYTES   "a number of bytes like 512K, 64M or 2G, or infinity"
 #define AT_ONCE UINT64_C(1000000)
 
+#define RETRY_USEC_MAX ((uint64_t) RETRY_SECONDS_MAX * USEC_PER_SEC)
+
 static const Key keys[] = {
         { "Description", set_description, FIELD(description), NULL, "a text in UTF-8" },
         { "Exec", set_exec, FIELD(exec), NULL, "a command and its arguments" },
@@ -341,12 +330,14 @@ static const Key keys[] = {
           USEC_INFINITY },
         { "SoftTimeout", set_usec, FIELD(soft_timeout_usec), "infinity", SPAN ", or infinity", 1000,
           USEC_INFINITY },
-        { "MaxRetries", set_uint, FIELD(max_retries), "0", "a number from 0 to 1000", 0, 1000 },
-        { "RetryDelay", set_usec, FIELD(retry_delay_usec), "60s", SPAN, 0, USEC_INFINITY - 1 },
+        { "MaxRetries", set_retries, FIELD(max_retries), NULL, "a number from 0 to 10000", 0,
+          RETRIES_MAX },
+        { "RetryDelay", set_usec, FIELD(retry_delay_usec), "60s", SPAN ", at most ten years", 0,
+          RETRY_USEC_MAX },
         { "RetryBackoff", set_decimal, FIELD(retry_backoff), "2",
-          "a factor from 1 to 100, like 1.5", 1, 100 },
-        { "RetryBackoffMax", set_usec, FIELD(retry_backoff_max_usec), "1h", SPAN, 0,
-          USEC_INFINITY - 1 },
+          "a factor from 1 to 1000, like 1.5", 1, RETRY_FACTOR_MAX },
+        { "RetryBackoffMax", set_usec, FIELD(retry_backoff_max_usec), "1h",
+          SPAN ", at most ten years", 0, RETRY_USEC_MAX },
         { "RetryJitter", set_decimal, FIELD(retry_jitter), "0", "a share from 0 to 1, like 0.25", 0,
           1 },
         { "RetryOn", set_retry_on, FIELD(retry_on), NULL,
@@ -412,7 +403,10 @@ static int reset(TaskFile *t, const Key *k) {
                 t->retry_on = (TaskRetryOn){ .kinds = TASK_RETRY_ON_ALL };
         else if (k->parse == set_umask || k->parse == set_oom_score)
                 *(int *) field = TASK_INT_UNSET;
-        else if (k->parse == set_rate)
+        else if (k->parse == set_retries) {
+                t->has_max_retries = false;
+                t->max_retries = 0;
+        } else if (k->parse == set_rate)
                 t->rate_count = t->rate_usec = 0;
         else if (k->fallback)
                 return k->parse(k, k->fallback, field);
@@ -539,9 +533,6 @@ void task_file_check(TaskFileReader *f) {
                 task_file_problem(
                         f, place_of(f, "SoftTimeout"),
                         "SoftTimeout= must be shorter than Timeout=, else it never comes");
-        if (t->retry_delay_usec > t->retry_backoff_max_usec)
-                task_file_problem(f, place_of(f, "RetryDelay"),
-                                  "RetryDelay= is longer than RetryBackoffMax=, which limits it");
         check_schedule(f);
         f->task->exec_place = strdup(place_of(f, "Exec"));
         if (!f->task->exec_place)

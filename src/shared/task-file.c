@@ -37,6 +37,17 @@ static bool is_broken_header(const char *line, size_t n) {
         return p < end && *p != '#' && *p != ';';
 }
 
+/* libinih would take it for Key=Value. */
+static bool has_colon_first(const char *line, size_t n) {
+        size_t i = 0;
+
+        if (n == 0 || strchr("[#;", line[0]))
+                return false;
+        while (i < n && line[i] != '=' && line[i] != ':')
+                i++;
+        return i < n && line[i] == ':';
+}
+
 /* Gives libinih a line, and counts them. */
 static char *read_line(char *buffer, int size, void *userdata) {
         TextReader *t = userdata;
@@ -65,6 +76,11 @@ static char *read_line(char *buffer, int size, void *userdata) {
                                   (int) MIN(n, (size_t) 60), begin);
                 /* Keys below it are not to be reported as well. */
                 return strcpy(buffer, "[X-]\n");
+        }
+        if (has_colon_first(begin, n)) {
+                task_file_problem(t->file, NULL, "\"%.*s\" is not of the form Key=Value",
+                                  (int) MIN(n, (size_t) 60), begin);
+                return strcpy(buffer, "\n");
         }
         *(char *) mempcpy(mempcpy(buffer, begin, n), "\n", 1) = '\0';
         return buffer;

@@ -47,6 +47,7 @@ typedef struct TaskFile {
         char **exec; /* the command and its arguments; the command is an absolute path */
         int input, output;
         uint64_t timeout_usec, soft_timeout_usec; /* USEC_INFINITY: none */
+        bool has_max_retries;
         uint64_t max_retries, retry_delay_usec, retry_backoff_max_usec;
         double retry_backoff; /* factor, from 1 on */
         double retry_jitter;  /* 0 to 1: share of the delay that is random */

@@ -52,7 +52,8 @@ struct Link {
         sd_event_source *timer;
         uint64_t timer_usec;
 
-        bool on_demand; /* controld said so when it was registered last */
+        bool is_outdated; /* what we registered with has changed before the answer came */
+        bool on_demand;   /* controld said so when it was registered last */
         bool was_up, told_waiting, told_lost;
         unsigned told_codes; /* bits by WireError */
 };
@@ -194,6 +195,7 @@ static void send_register(Link *l) {
 
         if (l->state != LINK_REGISTERING)
                 set_state(l, LINK_REGISTERING);
+        l->is_outdated = false;
         r = send_description(l);
         l->ask_again = USEC_INFINITY;
         if (r == -EAGAIN) /* the connection is made, but not ours to use yet */
@@ -229,6 +231,7 @@ int link_send(Link *l, const WireOut *out) {
 /* Over the same connection, so that what is under way stays as it is. If there is no room for the message,
  * the connection is of no use anyway. */
 void link_register_again(Link *l) {
+        l->is_outdated = l->state == LINK_REGISTERING;
         if (l->state == LINK_UP && !l->reopen && send_description(l) < 0)
                 lose(l, "it takes no more messages");
 }
@@ -298,6 +301,8 @@ static void on_registered(Link *l, const WireMessage *m) {
         l->next_heartbeat = now_usec(CLOCK_MONOTONIC) + l->heartbeat_usec;
         arm(l, next_need(l));
         l->handlers->up(m, l->userdata);
+        if (l->is_outdated)
+                link_register_again(l);
 }
 
 /* Each kind of refusal is said once between two registrations. */

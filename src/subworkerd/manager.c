@@ -11,6 +11,7 @@
 #include "log.h"
 #include "manager.h"
 #include "message-ids.h"
+#include "module-path.h"
 #include "parse-util.h"
 #include "time-util.h"
 
@@ -84,12 +85,15 @@ static void say_if_without_controllers(const Subworkerd *s) {
 static void say_if_without_tasks(Subworkerd *s) {
         if (type_table_count(s->types) > 0)
                 return;
-        log_event(LOG_NOTICE, 0,
-                  LOG_FIELDS(.message_id = MESSAGE_NO_TASKS, .worker_id = s->settings->worker_id),
-                  "Subworker %s offers no tasks: %s.", s->settings->worker_id,
-                  strv_length(s->settings->task_modules) == 0
-                          ? "no task modules are set (TaskModules=, --task-modules)"
-                          : "its task modules (TaskModules=) have none");
+        log_event(
+                LOG_NOTICE, 0,
+                LOG_FIELDS(.message_id = MESSAGE_NO_TASKS, .worker_id = s->settings->worker_id),
+                "Subworker %s offers no tasks: %s.", s->settings->worker_id,
+                strv_length(s->settings->task_modules) == 0
+                        ? "no task modules are set (TaskModules=, --task-modules)"
+                : strv_contains(s->settings->task_modules, MODULE_ALL_TASK_FILES)
+                        ? "no task modules are set (TaskModules=, --task-modules), and there are no task files"
+                        : "its task modules (TaskModules=) have none");
 }
 
 void manager_ready(Subworkerd *s) {
@@ -525,6 +529,7 @@ Subworkerd *manager_free(Subworkerd *s) {
         sd_event_unref(s->event);
         conf_settings_free(&subworkerd_conf_table, s->settings);
         conf_free(s->conf);
+        reload_forget_previous(s);
         free(s);
         return NULL;
 }

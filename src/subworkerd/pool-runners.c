@@ -84,6 +84,7 @@ void pool_command_done(PoolCommand *c) {
         for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX; kind++)
                 strv_free(c->argv[kind]);
         strv_free(c->environment);
+        strv_free(c->optional);
         *c = (PoolCommand){};
 }
 
@@ -329,13 +330,29 @@ static void describe_conflict(const TypeConflict *conflict, char *ret, size_t si
                         conflict->file, conflict->other_file);
 }
 
+static void complain_left_out(Pool *p) {
+        TypeConflict conflict;
+        char reason[1024];
+
+        while (type_table_next_left_out(p->types, &conflict)) {
+                describe_conflict(&conflict, reason, sizeof(reason));
+                log_event(LOG_ERR, 0,
+                          LOG_FIELDS(.message_id = MESSAGE_TASK_FILE_BAD,
+                                     .task_name = conflict.name, .worker_id = p->config.worker_id),
+                          "Task file %s is left out: %s", conflict.file, reason);
+        }
+}
+
 /* Takes what a runner of the command that is in force offers. Returns whether it may serve. */
 static bool take_types(Pool *p, Member *m, const char *types, size_t size) {
+        const TypeList list = { types, size, p->command.optional };
         TypeConflict conflict;
         char reason[1024];
         int r;
 
-        r = type_table_set(p->types, m->kind, types, size, &conflict);
+        r = type_table_set(p->types, m->kind, &list, &conflict);
+        if (r >= 0)
+                complain_left_out(p);
         if (r > 0)
                 p->handlers->types_changed(p->userdata);
         else if (r == -EEXIST) {
@@ -366,8 +383,11 @@ static bool take_probe_types(Pool *p) {
         int r;
 
         for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX; kind++)
-                lists[kind] = (TypeList){ p->probe_types[kind], p->probe_types_size[kind] };
+                lists[kind] = (TypeList){ p->probe_types[kind], p->probe_types_size[kind],
+                                          p->next.optional };
         r = type_table_set_all(p->types, lists, &conflict);
+        if (r >= 0)
+                complain_left_out(p);
         if (r > 0)
                 p->handlers->types_changed(p->userdata);
         if (r >= 0)

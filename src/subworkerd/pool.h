@@ -71,6 +71,7 @@ DEFINE_CLEANUP_FUNC(Pool *, pool_free);
 typedef struct PoolCommand {
         char **argv[_RUNNER_KIND_MAX]; /* NULL: no runners of that kind */
         char **environment;
+        char **optional; /* modules whose tasks give way to others of the name */
 } PoolCommand;
 
 void pool_command_done(PoolCommand *c);

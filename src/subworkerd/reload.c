@@ -14,6 +14,7 @@
 #include "parse-util.h"
 #include "program.h"
 #include "subworkerd.h"
+#include "task-files.h"
 
 static int find_runner(RunnerKind kind, char **ret, char **ret_error) {
         const char *program = runner_program(kind);
@@ -55,7 +56,44 @@ static int add_options(const Settings *settings, RunnerKind kind, char ***argv) 
         return strv_extend(argv, path);
 }
 
-static int build_argv(const Settings *settings, RunnerKind kind, char *const *files, char ***ret,
+/* What a runner is to load: modules, and task files without which it goes on. */
+typedef struct Modules {
+        char **files, **optional;
+} Modules;
+
+static void modules_done(Modules *m) {
+        strv_free(m->files);
+        strv_free(m->optional);
+}
+
+static int find_modules(const Settings *settings, Modules *m, char **ret_error) {
+        _cleanup_strv_ char **names = NULL;
+        int wanted, r;
+
+        wanted = task_files_wanted(settings, &names);
+        if (wanted < 0)
+                return wanted;
+        r = module_path_find(names, settings->module_path, &m->files, ret_error);
+        return r < 0 || !wanted ? r : task_files_find(settings, m->files, &m->optional);
+}
+
+static int add_optional(char *const *files, char ***argv) {
+        int r = 0;
+
+        STRV_FOREACH(file, (char **) files) {
+                _cleanup_free_ char *option = NULL;
+
+                if (asprintf(&option, "--optional=%s", *file) < 0) {
+                        option = NULL;
+                        return -ENOMEM;
+                }
+                if (r >= 0)
+                        r = strv_extend(argv, option);
+        }
+        return r;
+}
+
+static int build_argv(const Settings *settings, RunnerKind kind, const Modules *m, char ***ret,
                       char **ret_error) {
         _cleanup_strv_ char **argv = NULL;
         _cleanup_free_ char *runner = NULL;
@@ -72,7 +110,9 @@ static int build_argv(const Settings *settings, RunnerKind kind, char *const *fi
                 r = strv_extend(&argv, runner);
         if (r >= 0)
                 r = add_options(settings, kind, &argv);
-        STRV_FOREACH(file, (char **) files)
+        if (r >= 0 && kind == RUNNER_NATIVE)
+                r = add_optional(m->optional, &argv);
+        STRV_FOREACH(file, m->files)
                 if (r >= 0 && module_runner(module_kind(*file)) == kind)
                         r = strv_extend(&argv, *file);
         if (r < 0)
@@ -81,23 +121,23 @@ static int build_argv(const Settings *settings, RunnerKind kind, char *const *fi
         return 0;
 }
 
-static unsigned count_files(char *const *files, RunnerKind kind) {
-        unsigned n = 0;
+static unsigned count_files(const Modules *m, RunnerKind kind) {
+        unsigned n = kind == RUNNER_NATIVE ? strv_length(m->optional) > 0 : 0;
 
-        STRV_FOREACH(file, (char **) files)
+        STRV_FOREACH(file, m->files)
                 n += module_runner(module_kind(*file)) == kind;
         return n;
 }
 
 /* Without any modules there are runners in C that have nothing to do: they are ready for a reload, and cost little. */
-static int build_all_argv(const Settings *settings, char *const *files, PoolCommand *c,
+static int build_all_argv(const Settings *settings, const Modules *m, PoolCommand *c,
                           char **ret_error) {
         int r = 0;
 
         for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX && r >= 0; kind++)
-                if (count_files(files, kind) > 0 ||
-                    (kind == RUNNER_NATIVE && strv_length(files) == 0))
-                        r = build_argv(settings, kind, files, &c->argv[kind], ret_error);
+                if (count_files(m, kind) > 0 ||
+                    (kind == RUNNER_NATIVE && strv_length(m->files) == 0))
+                        r = build_argv(settings, kind, m, &c->argv[kind], ret_error);
         return r;
 }
 
@@ -144,14 +184,15 @@ static int build_environment(const Settings *settings, const JobUser *user, char
 
 int reload_runner_command(const Settings *settings, const JobUser *user, PoolCommand *ret,
                           char **ret_error) {
-        _cleanup_strv_ char **files = NULL;
+        _cleanup_(modules_done) Modules modules = {};
         PoolCommand c = {};
         int r;
 
         *ret_error = NULL;
-        r = module_path_find(settings->task_modules, settings->module_path, &files, ret_error);
+        r = find_modules(settings, &modules, ret_error);
         if (r >= 0)
-                r = build_all_argv(settings, files, &c, ret_error);
+                r = build_all_argv(settings, &modules, &c, ret_error);
+        c.optional = TAKE_PTR(modules.optional);
         if (r >= 0)
                 r = build_environment(settings, user, &c.environment, ret_error);
         if (r < 0) {
@@ -164,8 +205,71 @@ int reload_runner_command(const Settings *settings, const JobUser *user, PoolCom
 
 /* --- reloading ------------------------------------------------------------------------------------ */
 
+/* Keys that only a restart can change keep the value that is in force. All of them are moved, as the modules
+ * borrow their strings. */
+static void keep_fixed(Subworkerd *s, Settings *fresh, bool quiet) {
+        for (size_t i = 0; i < subworkerd_conf_table.n_items; i++) {
+                const ConfItem *item = &subworkerd_conf_table.items[i];
+
+                if (!(item->flags & CONF_FIXED))
+                        continue;
+                if (!quiet && item->key && conf_item_differs(item, s->settings, fresh))
+                        log_warning("%s=: the change takes effect with the next restart.",
+                                    item->key);
+                conf_item_swap(item, s->settings, fresh);
+        }
+}
+
+static void apply(Subworkerd *s) {
+        const Settings *settings = s->settings;
+        uint64_t memory_max;
+        PoolWear wear;
+
+        log_set_max_level(settings->log_level);
+        pool_set_limits(s->pool, (unsigned) settings->prefetch_max,
+                        (size_t) settings->max_result_bytes);
+        wear = manager_wear(settings, &memory_max);
+        pool_set_wear(s->pool, &wear, memory_max);
+        pool_set_output_max(s->pool, manager_output_max(settings));
+}
+
+void reload_forget_previous(Subworkerd *s) {
+        if (!s->previous)
+                return;
+        conf_settings_free(&subworkerd_conf_table, s->previous);
+        conf_free(s->previous_conf);
+        s->previous = NULL;
+        s->previous_conf = NULL;
+}
+
+/* The runners that try the new modules are to have the new limits, but for others these must not last if that fails. */
+static void swap_in(Subworkerd *s, Settings *fresh, Conf *conf) {
+        reload_forget_previous(s);
+        keep_fixed(s, fresh, false);
+        s->previous = s->settings;
+        s->previous_conf = s->conf;
+        s->settings = fresh;
+        s->conf = conf;
+        apply(s);
+}
+
+static void swap_back(Subworkerd *s) {
+        Settings *refused = s->settings;
+        Conf *conf = s->conf;
+
+        if (!s->previous)
+                return;
+        keep_fixed(s, s->previous, true);
+        s->settings = TAKE_PTR(s->previous);
+        s->conf = TAKE_PTR(s->previous_conf);
+        conf_settings_free(&subworkerd_conf_table, refused);
+        conf_free(conf);
+        apply(s);
+}
+
 void reload_failed(Subworkerd *s, const char *reason) {
         s->reloading = false;
+        swap_back(s);
         log_event(LOG_ERR, 0,
                   LOG_FIELDS(.message_id = MESSAGE_RELOAD_FAILED,
                              .worker_id = s->settings->worker_id),
@@ -179,6 +283,7 @@ void reload_failed(Subworkerd *s, const char *reason) {
 
 void reload_done(Subworkerd *s) {
         s->reloading = false;
+        reload_forget_previous(s);
         log_event(LOG_INFO, 0,
                   LOG_FIELDS(.message_id = MESSAGE_RELOADED, .worker_id = s->settings->worker_id),
                   "Configuration and modules reloaded.");
@@ -187,36 +292,6 @@ void reload_done(Subworkerd *s) {
         notify_ready(s->notify, NULL);
         manager_show_status(s);
         reload_asker_tell(&s->reload_asker, 0);
-}
-
-/* Keys that only a restart can change keep the value that is in force. All of them are moved, as the modules
- * borrow their strings. */
-static void keep_fixed(Subworkerd *s, Settings *fresh) {
-        for (size_t i = 0; i < subworkerd_conf_table.n_items; i++) {
-                const ConfItem *item = &subworkerd_conf_table.items[i];
-
-                if (!(item->flags & CONF_FIXED))
-                        continue;
-                if (item->key && conf_item_differs(item, s->settings, fresh))
-                        log_warning("%s=: the change takes effect with the next restart.",
-                                    item->key);
-                conf_item_swap(item, s->settings, fresh);
-        }
-}
-
-static void swap_in(Subworkerd *s, Settings *fresh, Conf *conf) {
-        uint64_t memory_max;
-        PoolWear wear;
-
-        keep_fixed(s, fresh);
-        conf_settings_free(&subworkerd_conf_table, s->settings);
-        conf_free(s->conf);
-        s->settings = fresh;
-        s->conf = conf;
-        log_set_max_level(fresh->log_level);
-        pool_set_limits(s->pool, (unsigned) fresh->prefetch_max, (size_t) fresh->max_result_bytes);
-        wear = manager_wear(fresh, &memory_max);
-        pool_set_wear(s->pool, &wear, memory_max);
 }
 
 static int read_and_check(Subworkerd *s, Settings **ret, Conf **ret_conf, PoolCommand *ret_command,

@@ -31,6 +31,8 @@ typedef struct Subworkerd {
         char **argv;
         Settings *settings;
         Conf *conf;
+        Settings *previous; /* while a reload tries what is in force now; NULL: none */
+        Conf *previous_conf;
 
         sd_event *event;
         void *context; /* of ZeroMQ */
@@ -107,6 +109,7 @@ void idle_review(Subworkerd *s);
 void reload(Subworkerd *s);
 /* The pool has taken the new modules, or has refused them. */
 void reload_done(Subworkerd *s);
+void reload_forget_previous(Subworkerd *s);
 void reload_failed(Subworkerd *s, const char *reason);
 /* The command lines and environment of runners for these settings. Returns 0, or -errno with a line that says
  * why (a fresh string, or NULL). */

@@ -3,6 +3,7 @@
 #include "type.h"
 #include "average.h"
 #include "hash.h"
+#include "parse-util.h"
 #include "wire.h"
 
 /* Descriptions are for one line of a table. */
@@ -13,12 +14,14 @@
 struct TaskType {
         char *name;
         char *description;
-        char *options; /* NULL: none */
-        char *file;    /* NULL: not said */
+        char *options;  /* NULL: none */
+        char *file;     /* NULL: not said */
+        char *left_out; /* a file that has given way */
         TaskLimits limits;
         TaskResources resources;
         RunnerKind kind;
         bool offered;
+        bool is_told;            /* of the file that was left out */
         bool seen;               /* in a list that is being read */
         RunnerKind claimed;      /* the kind whose list that is */
         struct iovec claim_file; /* and the file there */
@@ -39,6 +42,7 @@ static TaskType *task_type_free(TaskType *t) {
         free(t->description);
         free(t->options);
         free(t->file);
+        free(t->left_out);
         free(t);
         return NULL;
 }
@@ -136,8 +140,45 @@ static int explain(TypeTable *t, const TaskType *type, const struct iovec *file,
         return -EEXIST;
 }
 
+static bool is_optional(const TypeList *list, const struct iovec *file) {
+        if (!list->optional)
+                return false;
+        STRV_FOREACH(path, (char **) list->optional)
+                if (strlen(*path) == file->iov_len &&
+                    memcmp(*path, file->iov_base, file->iov_len) == 0)
+                        return true;
+        return false;
+}
+
+static int leave_out(TaskType *type, const struct iovec *file) {
+        int r = set_text(&type->left_out, file);
+
+        if (r > 0)
+                type->is_told = false;
+        return r;
+}
+
+/* Returns 1 if the list has the name, 0 if another has, or -errno. */
+static int settle(TypeTable *t, const TypeList *lists, RunnerKind kind, TaskType *type,
+                  const struct iovec *file, TypeConflict *ret_conflict) {
+        int r;
+
+        if (!type->seen || type->claimed == kind)
+                return 1;
+        if (is_optional(&lists[kind], file)) {
+                r = leave_out(type, file);
+                return MIN(r, 0);
+        }
+        if (is_optional(&lists[type->claimed], &type->claim_file)) {
+                r = leave_out(type, &type->claim_file);
+                return r < 0 ? r : 1;
+        }
+        return explain(t, type, file, ret_conflict);
+}
+
 /* Enters the names of a list that are new, not offered yet, and notes that it names them. */
-static int claim(TypeTable *t, RunnerKind kind, const TypeList *list, TypeConflict *ret_conflict) {
+static int claim(TypeTable *t, RunnerKind kind, const TypeList *lists, TypeConflict *ret_conflict) {
+        const TypeList *list = &lists[kind];
         const char *p = list->text;
         size_t left = list->size;
         Line line;
@@ -151,8 +192,11 @@ static int claim(TypeTable *t, RunnerKind kind, const TypeList *list, TypeConfli
                         if (r < 0)
                                 return r;
                 }
-                if (type->seen && type->claimed != kind)
-                        return explain(t, type, &line.file, ret_conflict);
+                r = settle(t, lists, kind, type, &line.file, ret_conflict);
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        continue;
                 type->seen = true;
                 type->claimed = kind;
                 type->claim_file = line.file;
@@ -184,6 +228,8 @@ static int set_one(TypeTable *t, RunnerKind kind, const Line *line) {
         bool changed = !type->offered || type->kind != kind;
         int r;
 
+        if (type->claimed != kind)
+                return 0;
         r = set_text(&type->description, &line->description);
         changed = changed || r > 0;
         if (r >= 0)
@@ -229,7 +275,7 @@ static int set_lists(TypeTable *t, const TypeList *lists, RunnerKind only,
         claim_others(t, only);
         for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX && r >= 0; kind++)
                 if (lists[kind].text)
-                        r = claim(t, kind, &lists[kind], ret_conflict);
+                        r = claim(t, kind, lists, ret_conflict);
         for (RunnerKind kind = 0; kind < _RUNNER_KIND_MAX && r >= 0; kind++)
                 if (lists[kind].text) {
                         r = apply(t, kind, &lists[kind]);
@@ -244,17 +290,35 @@ static int set_lists(TypeTable *t, const TypeList *lists, RunnerKind only,
         return changed;
 }
 
-int type_table_set(TypeTable *t, RunnerKind kind, const char *list, size_t size,
+int type_table_set(TypeTable *t, RunnerKind kind, const TypeList *list,
                    TypeConflict *ret_conflict) {
         TypeList lists[_RUNNER_KIND_MAX] = {};
 
-        lists[kind] = (TypeList){ list, size };
+        /* The others have no text, but what is optional of them is so still. */
+        for (RunnerKind other = 0; other < _RUNNER_KIND_MAX; other++)
+                lists[other].optional = list->optional;
+        lists[kind] = *list;
         return set_lists(t, lists, kind, ret_conflict);
 }
 
 int type_table_set_all(TypeTable *t, const TypeList lists[static _RUNNER_KIND_MAX],
                        TypeConflict *ret_conflict) {
+        for (TaskType *type = t->types; type; type = type->hh.next) {
+                free(type->left_out);
+                type->left_out = NULL;
+        }
         return set_lists(t, lists, _RUNNER_KIND_INVALID, ret_conflict);
+}
+
+bool type_table_next_left_out(TypeTable *t, TypeConflict *ret) {
+        for (TaskType *type = t->types; type; type = type->hh.next) {
+                if (!type->left_out || type->is_told)
+                        continue;
+                type->is_told = true;
+                *ret = (TypeConflict){ type->name, type->left_out, type_file(type) };
+                return true;
+        }
+        return false;
 }
 
 TaskType *type_table_find(TypeTable *t, const char *name, size_t size) {

@@ -23,20 +23,25 @@ int type_table_new(TypeTable **ret);
 TypeTable *type_table_free(TypeTable *t);
 DEFINE_CLEANUP_FUNC(TypeTable *, type_table_free);
 
-/* Replaces what runners of that kind offer by a list of "name TAB description TAB options TAB file" lines, as in HELLO. Types that
- * are gone stay known (their durations, and tasks that refer to them) but are no longer offered. Returns 1 if names,
- * descriptions, options or kinds changed, 0 if not; and with nothing changed -EBADMSG for a list that is none, -EEXIST if a
- * name is offered by another kind (see *ret_conflict), or -ENOMEM. */
-int type_table_set(TypeTable *t, RunnerKind kind, const char *list, size_t size,
-                   TypeConflict *ret_conflict);
-
-/* The same for all kinds at once; NULL: there are no runners of that kind. */
+/* What runners of a kind offer: "name TAB description TAB options TAB file" lines, as in HELLO. */
 typedef struct TypeList {
         const char *text;
         size_t size;
+        char *const *optional; /* files whose names give way to those of another kind */
 } TypeList;
+
+/* Replaces what runners of that kind offer. Types that are gone stay known (their durations, and tasks that refer to them)
+ * but are no longer offered. Returns 1 if names, descriptions, options or kinds changed, 0 if not; and with nothing changed
+ * -EBADMSG for a list that is none, -EEXIST if a name is offered by another kind (see *ret_conflict), or -ENOMEM. */
+int type_table_set(TypeTable *t, RunnerKind kind, const TypeList *list, TypeConflict *ret_conflict);
+
+/* The same for all kinds at once; no text: there are no runners of that kind. */
 int type_table_set_all(TypeTable *t, const TypeList lists[static _RUNNER_KIND_MAX],
                        TypeConflict *ret_conflict);
+
+/* Tells of a file that has given way and was not told of yet: `file`, and `other_file` has the task. Returns false if there
+ * are no more. With all lists replaced, all are told of again. */
+bool type_table_next_left_out(TypeTable *t, TypeConflict *ret);
 
 /* NULL if the type was never offered. The pointer stays good for the life of the table. */
 TaskType *type_table_find(TypeTable *t, const char *name, size_t size);

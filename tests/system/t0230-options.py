@@ -91,7 +91,7 @@ def test_every_flag_and_variable(sandbox):
          "tcp://127.0.0.1:7555"),
         ("Subworker.BaseAddress", "base-address", "BASE_ADDRESS", None, "tcp://127.0.0.1:7561"),
         ("Subworker.DiscoveryAddress", "discovery-address", "DISCOVERY_ADDRESS", None, "tcp://127.0.0.1:7550"),
-        ("Subworker.TaskModules", "task-modules", "TASK_MODULES", "", "mytasks"),
+        ("Subworker.TaskModules", "task-modules", "TASK_MODULES", "*.task", "mytasks"),
         ("Subworker.Concurrency", "concurrency", "WORKER_CONCURRENCY", "1", "4"),
     ]
     for program, table, base in (("fastworker-controld", controld, {}), ("fastworker-subworkerd", subworker, {

@@ -107,7 +107,7 @@ def test_stderr_is_logged(sandbox):
     for line in ("one", "two", "three"):
         subworker.wait_line(rf"\b{line}$")
     good(sandbox, "1", "shout")
-    subworker.wait_line(r"2000 more lines \(10000 bytes\) of standard error were dropped")
+    subworker.wait_line(r"2100 more lines \(10401 bytes\) of standard error were dropped")
     equal(subworker.count_lines(r"\b2\d\d\d$"), 0)
     good(sandbox, "1", "gigabyte")
     subworker.wait_line(r"of standard error were dropped", start=len(subworker.lines) - 1)
