@@ -132,6 +132,37 @@ def test_command_line(sandbox):
     equal((done.returncode, done.stdout), (0, "8\n"), done.stderr)
 
 
+def test_schedules(sandbox):
+    """Periodic tasks are there as schedules, and begin by themselves."""
+    write(sandbox, "mytasks.py", MYTASKS + '''
+    @task(repeat_interval=0.2, repeat_count=3, skip_if_running=False)
+    def thrice():
+        return "again"
+    ''')
+    start(sandbox)
+    client, address = sandbox.client(), f"--address={sandbox.client_address}"
+
+    def runs():
+        r = sandbox.cli("list", "--name", "thrice", address, "--json=short")
+        return [t["status"] for t in json.loads(r.stdout)["tasks"]]
+    until(lambda: runs() == ["success"] * 3, "three runs")
+    r = sandbox.cli("schedule", "list", address, "--json=short")
+    equal(r.returncode, 0, r.stderr)
+    names = {s["name"] for s in json.loads(r.stdout)["schedules"]}
+    check({"heartbeat", "every_five_minutes", "ten_times", "weekdays"} <= names, names)
+    equal(client.call("thrice").value, "again")
+
+
+def test_examples(sandbox):
+    start(sandbox, f"--module-path={harness.SOURCE}/examples", modules="texts,disk-usage")
+    client = sandbox.client()
+    equal(client.call("top_words", "to be or not to be", kwargs={"top": 2}).value, [["to", 2], ["be", 2]])
+    equal(client.call("primes", 100).value, {"below": 100, "primes": 25})
+    sandbox.stage("directory")
+    value = client.call("disk-usage", sandbox.path("directory")).value
+    check(re.fullmatch(rf"\d+\t{re.escape(sandbox.path('directory'))}", value), value)
+
+
 class FakeCoordinator:
     """Takes a registration, to look at it."""
 
