@@ -37,6 +37,7 @@ int verb_export(int argc, char *argv[]);
 int verb_help(int argc, char *argv[]);
 int verb_import(int argc, char *argv[]);
 int verb_list(int argc, char *argv[]);
+int verb_logs(int argc, char *argv[]);
 int verb_ping(int argc, char *argv[]);
 int verb_queues(int argc, char *argv[]);
 int verb_status(int argc, char *argv[]);

@@ -12,6 +12,7 @@ const Verb verbs[] = {
         { "status", verb_status, "Show what is known of tasks" },
         { "cancel", verb_cancel, "Cancel tasks" },
         { "list", verb_list, "List tasks, or what can be submitted" },
+        { "logs", verb_logs, "Show what tasks have written and logged" },
         { "task", verb_task, "Check and list task files" },
         { .summary = "Coordinator Verbs" },
         { "workers", verb_workers, "List subworkers" },
