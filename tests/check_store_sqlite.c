@@ -463,6 +463,13 @@ START_TEST(test_format_2) {
         fixture_open(&f);
         ck_assert_int_eq(store_load(f.store, &all, NULL), 0);
         ck_assert_uint_eq(n, 1);
+        /* Nor were there schedules. */
+        ck_assert_int_eq(store_set_schedule(
+                                 f.store,
+                                 &(StoreSchedule){ .name = "s", .document = { (char *) "{}", 2 } },
+                                 true),
+                         0);
+        fixture_wait(&f, store_commit(f.store));
         fixture_done(&f);
 }
 END_TEST

@@ -78,8 +78,28 @@ static int fake_forget(Store *s, uint64_t sequence) {
         return add(&(FakeChange){ .kind = FAKE_FORGET, .sequence = sequence });
 }
 
+static int fake_set_paused(Store *s, const char *what, bool paused) {
+        return add(&(FakeChange){ .kind = FAKE_PAUSE });
+}
+
 static int fake_add_type(Store *s, const char *name) {
         return add(&(FakeChange){ .kind = FAKE_TYPE });
+}
+
+static int fake_set_schedule(Store *s, const StoreSchedule *schedule, bool with_progress) {
+        return add(&(FakeChange){ .kind = with_progress ? FAKE_SCHEDULE_AND_PROGRESS
+                                                        : FAKE_SCHEDULE });
+}
+
+static int fake_move_schedule(Store *s, const StoreSchedule *schedule, const StoreTask *tasks,
+                              size_t n) {
+        int r = add(&(FakeChange){ .kind = FAKE_PROGRESS, .n_runs = schedule->n_runs });
+
+        return r < 0 ? r : fake_submit(s, tasks, n);
+}
+
+static int fake_forget_schedule(Store *s, const char *name) {
+        return add(&(FakeChange){ .kind = FAKE_FORGET_SCHEDULE });
 }
 
 static int fake_begin(Store *s) {
@@ -142,6 +162,10 @@ static const StoreDriver driver = {
         .update = fake_update,
         .forget = fake_forget,
         .add_type = fake_add_type,
+        .set_schedule = fake_set_schedule,
+        .move_schedule = fake_move_schedule,
+        .forget_schedule = fake_forget_schedule,
+        .set_paused = fake_set_paused,
         .begin = fake_begin,
         .hurry = fake_hurry,
         .commit = fake_commit,

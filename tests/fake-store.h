@@ -6,7 +6,17 @@
 
 #include "controld-fixture.h"
 
-typedef enum FakeChangeKind { FAKE_SUBMIT, FAKE_UPDATE, FAKE_FORGET, FAKE_TYPE } FakeChangeKind;
+typedef enum FakeChangeKind {
+        FAKE_SUBMIT,
+        FAKE_UPDATE,
+        FAKE_FORGET,
+        FAKE_TYPE,
+        FAKE_PAUSE,
+        FAKE_SCHEDULE,
+        FAKE_SCHEDULE_AND_PROGRESS,
+        FAKE_PROGRESS,
+        FAKE_FORGET_SCHEDULE,
+} FakeChangeKind;
 
 typedef struct FakeChange {
         FakeChangeKind kind;
@@ -14,6 +24,7 @@ typedef struct FakeChange {
         uint64_t sequence;
         TaskState state;
         uint32_t attempt, crashes;
+        uint64_t n_runs; /* FAKE_PROGRESS */
         bool cancel_asked;
         char worker[16], result[16], error[64];
 } FakeChange;

@@ -43,6 +43,11 @@ static int slow_add_type(Store *s, const char *name) {
         return 0;
 }
 
+static int slow_set_paused(Store *s, const char *what, bool paused) {
+        n_appended++;
+        return 0;
+}
+
 static int slow_hurry(Store *s) {
         return 0;
 }
@@ -84,6 +89,7 @@ static const StoreDriver slow_driver = {
         .update = slow_update,
         .forget = slow_forget,
         .add_type = slow_add_type,
+        .set_paused = slow_set_paused,
         .hurry = slow_hurry,
         .commit = slow_commit,
         .safe_ticket = slow_safe_ticket,

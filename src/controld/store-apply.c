@@ -13,6 +13,12 @@ typedef enum Statement {
         DELETE_TASKS,
         DELETE_RUNS,
         INSERT_TYPE,
+        SET_SCHEDULE,
+        SET_PROGRESS,
+        DELETE_SCHEDULE,
+        DELETE_PROGRESS,
+        INSERT_PAUSE,
+        DELETE_PAUSE,
         SET_LIFE,
         _STATEMENT_MAX,
 } Statement;
@@ -30,6 +36,14 @@ static const char *const statement_sql[_STATEMENT_MAX] = {
         [DELETE_TASKS] = "DELETE FROM task WHERE sequence BETWEEN ?1 AND ?2",
         [DELETE_RUNS] = "DELETE FROM run WHERE sequence BETWEEN ?1 AND ?2",
         [INSERT_TYPE] = "INSERT OR IGNORE INTO type VALUES (?1)",
+        [SET_SCHEDULE] = "INSERT OR REPLACE INTO schedule VALUES (?1, ?2, ?3, ?4, ?5)",
+        /* It may have been forgotten meanwhile. */
+        [SET_PROGRESS] = "INSERT OR REPLACE INTO progress SELECT ?1, ?2, ?3, ?4, ?5"
+                         " WHERE EXISTS (SELECT 1 FROM schedule WHERE name = ?1)",
+        [DELETE_SCHEDULE] = "DELETE FROM schedule WHERE name = ?1",
+        [DELETE_PROGRESS] = "DELETE FROM progress WHERE name = ?1",
+        [INSERT_PAUSE] = "INSERT OR IGNORE INTO pause VALUES (?1)",
+        [DELETE_PAUSE] = "DELETE FROM pause WHERE what = ?1",
         [SET_LIFE] = "UPDATE life SET epoch = ?1, clean = ?2",
 };
 
@@ -166,6 +180,57 @@ static int apply_task(StoreApply *a, const StoreMergedTask *t) {
         return set_run(a, t->submit || !a->expect_unknown ? SET_RUN : SET_RUN_IF_TASK, t->update);
 }
 
+static int set_progress(StoreApply *a, const StoreSchedule *s) {
+        sqlite3_stmt *statement = a->statements[SET_PROGRESS];
+
+        bind_string(statement, 1, s->name);
+        (void) sqlite3_bind_int64(statement, 2, (int64_t) s->added_usec);
+        (void) sqlite3_bind_int64(statement, 3, (int64_t) s->last_due_usec);
+        (void) sqlite3_bind_int64(statement, 4, (int64_t) s->n_runs);
+        bind_bytes(statement, 5, s->last_task);
+        return run(a, SET_PROGRESS);
+}
+
+static int set_schedule(StoreApply *a, const StoreSchedule *s, bool with_progress) {
+        sqlite3_stmt *statement = a->statements[SET_SCHEDULE];
+        int r;
+
+        bind_string(statement, 1, s->name);
+        (void) sqlite3_bind_blob64(statement, 2, s->document.iov_base, s->document.iov_len,
+                                   SQLITE_STATIC);
+        (void) sqlite3_bind_int(statement, 3, s->is_from_type);
+        (void) sqlite3_bind_int(statement, 4, s->is_paused);
+        bind_string(statement, 5, s->bringers);
+        r = run(a, SET_SCHEDULE);
+        return r < 0 || !with_progress ? r : set_progress(a, s);
+}
+
+static int set_paused(StoreApply *a, Statement which, const char *what) {
+        bind_string(a->statements[which], 1, what);
+        return run(a, which);
+}
+
+static int apply_schedule(StoreApply *a, const StoreChange *c) {
+        int r;
+
+        switch (c->kind) {
+        case STORE_CHANGE_PAUSE:
+                return set_paused(a, INSERT_PAUSE, c->task.name);
+        case STORE_CHANGE_RESUME:
+                return set_paused(a, DELETE_PAUSE, c->task.name);
+        case STORE_CHANGE_SCHEDULE:
+        case STORE_CHANGE_SCHEDULE_AND_PROGRESS:
+                return set_schedule(a, &c->schedule, c->kind == STORE_CHANGE_SCHEDULE_AND_PROGRESS);
+        case STORE_CHANGE_SCHEDULE_PROGRESS:
+                return set_progress(a, &c->schedule);
+        default:
+                bind_string(a->statements[DELETE_SCHEDULE], 1, c->schedule.name);
+                bind_string(a->statements[DELETE_PROGRESS], 1, c->schedule.name);
+                r = run(a, DELETE_SCHEDULE);
+                return r < 0 ? r : run(a, DELETE_PROGRESS);
+        }
+}
+
 /* The first transaction says that the store is in use, the last one that it is not any more. */
 static int set_life(StoreApply *a, const StoreMerge *m) {
         sqlite3_stmt *s = a->statements[SET_LIFE];
@@ -198,6 +263,11 @@ static int apply(StoreApply *a, const StoreMerge *m) {
                 if (r < 0)
                         return r;
         }
+        for (size_t i = 0; i < m->n_schedules; i++) {
+                r = apply_schedule(a, m->schedules[i]);
+                if (r < 0)
+                        return r;
+        }
         r = set_life(a, m);
         if (r < 0)
                 return r;
@@ -211,7 +281,7 @@ static int apply(StoreApply *a, const StoreMerge *m) {
 }
 
 int store_apply_write(StoreApply *a, const StoreMerge *m) {
-        bool is_empty = m->n_types == 0 && a->in_use && !m->is_end;
+        bool is_empty = m->n_types == 0 && m->n_schedules == 0 && a->in_use && !m->is_end;
         int r;
 
         for (size_t i = 0; is_empty && i < m->n; i++)

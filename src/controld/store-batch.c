@@ -136,6 +136,14 @@ static int get_open(StoreBatches *b, StoreBatch **ret) {
         return 0;
 }
 
+static void append(StoreBatch *b, StoreChange *first, StoreChange *last) {
+        if (b->last)
+                b->last->next = first;
+        else
+                b->first = first;
+        b->last = last;
+}
+
 int store_batches_add(StoreBatches *b, StoreChangeKind kind, const StoreTask *tasks, size_t n) {
         Mark mark = get_mark(b);
         StoreChange *first = NULL, *last = NULL;
@@ -161,11 +169,7 @@ int store_batches_add(StoreBatches *b, StoreChangeKind kind, const StoreTask *ta
                 urgent = urgent || is_urgent(kind, &tasks[i]);
         }
 
-        if (open->last)
-                open->last->next = first;
-        else
-                open->first = first;
-        open->last = last;
+        append(open, first, last);
         open->bytes += b->bytes - mark.bytes;
         open->n_changes += (uint32_t) n;
         open->is_urgent = open->is_urgent || urgent;
@@ -174,6 +178,68 @@ int store_batches_add(StoreBatches *b, StoreChangeKind kind, const StoreTask *ta
                 open->submit_bytes += b->bytes - mark.bytes;
         }
         b->open = open;
+        return 0;
+}
+
+static StoreChange *copy_schedule(StoreBatches *b, StoreChangeKind kind, const StoreSchedule *s) {
+        StoreChange *c = allocate(b, sizeof(*c) + size_of_string(s->name) + s->document.iov_len +
+                                             s->last_task.iov_len + size_of_string(s->bringers));
+        char *p;
+
+        if (!c)
+                return NULL;
+        *c = (StoreChange){ .kind = kind, .schedule = *s };
+        p = (char *) (c + 1);
+        c->schedule.name = put_string(&p, s->name);
+        c->schedule.document = put_bytes(&p, s->document);
+        c->schedule.last_task = put_bytes(&p, s->last_task);
+        c->schedule.bringers = put_string(&p, s->bringers);
+        return c;
+}
+
+/* They are few: each is written at once, and told to somebody. */
+int store_batches_move_schedule(StoreBatches *b, const StoreSchedule *s, const StoreTask *tasks,
+                                size_t n) {
+        Mark mark = get_mark(b);
+        StoreBatch *open;
+        StoreChange *c;
+        size_t bytes;
+        int r;
+
+        c = copy_schedule(b, STORE_CHANGE_SCHEDULE_PROGRESS, s);
+        if (!c)
+                return -ENOMEM;
+        bytes = b->bytes - mark.bytes;
+        r = n > 0 ? store_batches_add(b, STORE_CHANGE_SUBMIT, tasks, n) : store_batches_hurry(b);
+        if (r < 0) {
+                rewind_to(b, &mark);
+                return r;
+        }
+        open = b->open;
+        append(open, c, c);
+        open->bytes += bytes;
+        open->n_changes++;
+        return 0;
+}
+
+int store_batches_add_schedule(StoreBatches *b, StoreChangeKind kind, const StoreSchedule *s) {
+        Mark mark = get_mark(b);
+        StoreChange *c;
+        size_t bytes;
+        int r;
+
+        c = copy_schedule(b, kind, s);
+        if (!c)
+                return -ENOMEM;
+        bytes = b->bytes - mark.bytes;
+        r = store_batches_hurry(b);
+        if (r < 0) {
+                rewind_to(b, &mark);
+                return r;
+        }
+        append(b->open, c, c);
+        b->open->bytes += bytes;
+        b->open->n_changes++;
         return 0;
 }
 

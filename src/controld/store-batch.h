@@ -10,14 +10,23 @@
 typedef enum StoreChangeKind {
         STORE_CHANGE_SUBMIT,
         STORE_CHANGE_UPDATE,
-        STORE_CHANGE_FORGET, /* only task.sequence is set */
-        STORE_CHANGE_TYPE,   /* only task.name is set */
+        STORE_CHANGE_FORGET,   /* only task.sequence is set */
+        STORE_CHANGE_PAUSE,    /* only task.name is set: what is paused */
+        STORE_CHANGE_RESUME,   /* the same */
+        STORE_CHANGE_TYPE,     /* only task.name is set */
+        STORE_CHANGE_SCHEDULE, /* from here on only schedule is set */
+        STORE_CHANGE_SCHEDULE_AND_PROGRESS,
+        STORE_CHANGE_SCHEDULE_PROGRESS, /* with the submits of its batch it is refused */
+        STORE_CHANGE_FORGET_SCHEDULE,
 } StoreChangeKind;
 
 typedef struct StoreChange {
         struct StoreChange *next;
         StoreChangeKind kind;
-        StoreTask task; /* all it points to lies behind it */
+        union {
+                StoreTask task; /* all it points to lies behind it */
+                StoreSchedule schedule;
+        };
 } StoreChange;
 
 typedef struct StoreChunk StoreChunk;
@@ -45,6 +54,11 @@ typedef struct StoreBatches {
 
 /* -ENOMEM: nothing was added. */
 int store_batches_add(StoreBatches *b, StoreChangeKind kind, const StoreTask *tasks, size_t n);
+/* The kinds that are about schedules. -ENOMEM: nothing was added. */
+int store_batches_add_schedule(StoreBatches *b, StoreChangeKind kind, const StoreSchedule *s);
+/* Progress of a schedule, and submits. -ENOMEM: nothing was added. */
+int store_batches_move_schedule(StoreBatches *b, const StoreSchedule *s, const StoreTask *tasks,
+                                size_t n);
 /* What was added so far must not lie; there is a batch then even if that is nothing. -ENOMEM */
 int store_batches_hurry(StoreBatches *b);
 /* A batch that says that there is nothing more to come. -ENOMEM */
@@ -69,7 +83,8 @@ typedef struct StoreMerge {
         StoreMergedTask *tasks;
         uint32_t *index; /* 1 + place in `tasks`, by a hash of the sequence */
         const char **types;
-        size_t n, n_types, n_allocated, n_index;
+        const StoreChange **schedules; /* their changes, and those of what is paused, in order */
+        size_t n, n_types, n_schedules, n_allocated, n_index;
         bool is_end; /* nothing comes after it */
 } StoreMerge;
 

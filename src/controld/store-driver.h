@@ -14,6 +14,11 @@ typedef struct StoreDriver {
         int (*update)(Store *s, const StoreTask *t);
         int (*forget)(Store *s, uint64_t sequence);
         int (*add_type)(Store *s, const char *name);
+        int (*set_paused)(Store *s, const char *what, bool paused);
+        int (*set_schedule)(Store *s, const StoreSchedule *schedule, bool with_progress);
+        int (*move_schedule)(Store *s, const StoreSchedule *schedule, const StoreTask *tasks,
+                             size_t n);
+        int (*forget_schedule)(Store *s, const char *name);
 
         int (*begin)(Store *s);
         int (*hurry)(Store *s);

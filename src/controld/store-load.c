@@ -28,6 +28,11 @@ static const char ended_sql[] =
 static const char one_sql[] = "SELECT " COLUMNS " FROM task t JOIN run r ON r.sequence = t.sequence"
                               " WHERE t.sequence = ?1";
 
+static const char schedules_sql[] =
+        "SELECT s.name, s.document, s.is_from_type, s.paused, coalesce(p.added, 0),"
+        " coalesce(p.last_due, 0), coalesce(p.runs, 0), p.last_task, s.bringers"
+        " FROM schedule s LEFT JOIN progress p ON p.name = s.name ORDER BY s.name";
+
 typedef struct Loading {
         sqlite3 *db;
         const StoreLoad *load;
@@ -149,6 +154,71 @@ static int load_type(Loading *l, sqlite3_stmt *s) {
         return r;
 }
 
+static int load_schedule(Loading *l, sqlite3_stmt *s) {
+        int64_t added = sqlite3_column_int64(s, 4), last = sqlite3_column_int64(s, 5),
+                runs = sqlite3_column_int64(s, 6);
+        StoreSchedule schedule = {
+                .name = (const char *) sqlite3_column_text(s, 0),
+                .document = get_bytes(s, 1),
+                .is_from_type = sqlite3_column_int(s, 2) != 0,
+                .is_paused = sqlite3_column_int(s, 3) != 0,
+                .added_usec = (uint64_t) added,
+                .last_due_usec = (uint64_t) last,
+                .n_runs = (uint64_t) runs,
+                .last_task = get_bytes(s, 7),
+                .bringers = (const char *) sqlite3_column_text(s, 8),
+        };
+        int r;
+
+        if (!schedule.name)
+                return -ENOMEM;
+        if (added < 0 || last < 0 || runs < 0 ||
+            (schedule.last_task.iov_len != 0 && schedule.last_task.iov_len != sizeof(TaskId))) {
+                (void) snprintf(l->damage, sizeof(l->damage), "the schedule %.60s makes no sense",
+                                schedule.name);
+                return -EUCLEAN;
+        }
+        r = l->load->schedule ? l->load->schedule(&schedule, l->load->userdata) : 0;
+        l->stopped = r < 0;
+        return r;
+}
+
+static int load_schedules(Loading *l) {
+        _cleanup_(sqlite3_stmt_freep) sqlite3_stmt *s = NULL;
+        int r;
+
+        r = store_sqlite_prepare(l->db, schedules_sql, &s);
+        if (r < 0)
+                return r;
+        while ((r = sqlite3_step(s)) == SQLITE_ROW) {
+                r = load_schedule(l, s);
+                if (r < 0)
+                        return r;
+        }
+        return store_sqlite_errno(l->db, r);
+}
+
+static int load_paused(Loading *l) {
+        _cleanup_(sqlite3_stmt_freep) sqlite3_stmt *s = NULL;
+        int r;
+
+        r = store_sqlite_prepare(l->db, "SELECT what FROM pause ORDER BY what", &s);
+        if (r < 0)
+                return r;
+        while ((r = sqlite3_step(s)) == SQLITE_ROW) {
+                const char *what = (const char *) sqlite3_column_text(s, 0);
+
+                if (!what)
+                        return -ENOMEM;
+                r = l->load->paused ? l->load->paused(what, l->load->userdata) : 0;
+                if (r < 0) {
+                        l->stopped = true;
+                        return r;
+                }
+        }
+        return store_sqlite_errno(l->db, r);
+}
+
 static int load_ended(Loading *l, sqlite3_stmt *sequences, sqlite3_stmt *one) {
         int rc, r;
 
@@ -219,6 +289,10 @@ int store_sqlite_load(sqlite3 *db, const char *path, const StoreLoad *load, char
         r = store_sqlite_epoch(db, &l.epoch);
         if (r >= 0)
                 r = load_all(&l);
+        if (r >= 0)
+                r = load_schedules(&l);
+        if (r >= 0)
+                r = load_paused(&l);
         if (r >= 0)
                 return 0;
         if (l.stopped)

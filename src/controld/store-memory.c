@@ -41,6 +41,27 @@ static int memory_add_type(Store *s, const char *name) {
         return 0;
 }
 
+static int memory_set_schedule(Store *s, const StoreSchedule *schedule, bool with_progress) {
+        memory(s)->n_open++;
+        return 0;
+}
+
+static int memory_move_schedule(Store *s, const StoreSchedule *schedule, const StoreTask *tasks,
+                                size_t n) {
+        memory(s)->n_open += 1 + n;
+        return 0;
+}
+
+static int memory_forget_schedule(Store *s, const char *name) {
+        memory(s)->n_open++;
+        return 0;
+}
+
+static int memory_set_paused(Store *s, const char *what, bool paused) {
+        memory(s)->n_open++;
+        return 0;
+}
+
 static int memory_begin(Store *s) {
         return 0;
 }
@@ -114,6 +135,10 @@ static const StoreDriver memory_driver = {
         .update = memory_update,
         .forget = memory_forget,
         .add_type = memory_add_type,
+        .set_paused = memory_set_paused,
+        .set_schedule = memory_set_schedule,
+        .move_schedule = memory_move_schedule,
+        .forget_schedule = memory_forget_schedule,
         .begin = memory_begin,
         .hurry = memory_hurry,
         .commit = memory_commit,

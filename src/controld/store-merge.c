@@ -40,6 +40,11 @@ static void add(StoreMerge *m, const StoreChange *c) {
                 m->types[m->n_types++] = c->task.name;
                 return;
         }
+        if (c->kind > STORE_CHANGE_TYPE || c->kind == STORE_CHANGE_PAUSE ||
+            c->kind == STORE_CHANGE_RESUME) {
+                m->schedules[m->n_schedules++] = c;
+                return;
+        }
         t = get_task(m, c->task.sequence);
         switch (c->kind) {
         case STORE_CHANGE_SUBMIT:
@@ -56,11 +61,15 @@ static void add(StoreMerge *m, const StoreChange *c) {
         }
 }
 
+static bool goes_with_submits(StoreChangeKind kind) {
+        return kind == STORE_CHANGE_SUBMIT || kind == STORE_CHANGE_SCHEDULE_PROGRESS;
+}
+
 /* Room for n changes, all different. */
 static int reserve(StoreMerge *m, size_t n) {
         size_t n_index = 8;
 
-        m->n = m->n_types = 0;
+        m->n = m->n_types = m->n_schedules = 0;
         while (n_index < 2 * n)
                 n_index *= 2;
         if (!m->index || n > m->n_allocated || m->n_allocated > KEEP_TASKS_MAX) {
@@ -68,8 +77,9 @@ static int reserve(StoreMerge *m, size_t n) {
                 m->n_allocated = n_index / 2;
                 m->tasks = reallocarray(NULL, m->n_allocated, sizeof(*m->tasks));
                 m->types = reallocarray(NULL, m->n_allocated, sizeof(*m->types));
+                m->schedules = reallocarray(NULL, m->n_allocated, sizeof(StoreChange *));
                 m->index = reallocarray(NULL, n_index, sizeof(*m->index));
-                if (!m->tasks || !m->types || !m->index) {
+                if (!m->tasks || !m->types || !m->schedules || !m->index) {
                         store_merge_done(m);
                         return -ENOMEM;
                 }
@@ -95,7 +105,7 @@ int store_merge(StoreMerge *m, const StoreBatch *first, const StoreBatch *last) 
         m->is_end = last->is_end;
         for (const StoreBatch *b = first;; b = b->next) {
                 for (const StoreChange *c = b->first; c; c = c->next)
-                        if (c->kind != STORE_CHANGE_SUBMIT || !b->is_refused)
+                        if (!b->is_refused || !goes_with_submits(c->kind))
                                 add(m, c);
                 if (b == last)
                         break;
@@ -106,6 +116,7 @@ int store_merge(StoreMerge *m, const StoreBatch *first, const StoreBatch *last) 
 void store_merge_done(StoreMerge *m) {
         free(m->tasks);
         free(m->types);
+        free(m->schedules);
         free(m->index);
         *m = (StoreMerge){};
 }

@@ -58,7 +58,20 @@ static const char *const migrations[] = {
         "ALTER TABLE run ADD COLUMN due INTEGER NOT NULL DEFAULT 0;" /* 0: it waits for no time */
         "ALTER TABLE run ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;" /* 0: never */
         "ALTER TABLE run ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;"
-        "ALTER TABLE run ADD COLUMN history BLOB;", /* of attempts: a JSON document a line */
+        "ALTER TABLE run ADD COLUMN history BLOB;" /* of attempts: a JSON document a line */
+        "CREATE TABLE schedule (" /* what it is apart from how far it is, which changes often */
+        " name TEXT PRIMARY KEY,"
+        " document BLOB NOT NULL," /* JSON */
+        " is_from_type INTEGER NOT NULL,"
+        " paused INTEGER NOT NULL,"
+        " bringers TEXT) STRICT, WITHOUT ROWID;" /* ids of subworkers, spaces between */
+        "CREATE TABLE progress ("
+        " name TEXT PRIMARY KEY,"
+        " added INTEGER NOT NULL,"
+        " last_due INTEGER NOT NULL," /* 0: none yet */
+        " runs INTEGER NOT NULL,"
+        " last_task BLOB) STRICT, WITHOUT ROWID;"
+        "CREATE TABLE pause (what TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;",
 };
 
 #define FORMAT_VERSION ((int64_t) ELEMENTSOF(migrations))
@@ -279,6 +292,9 @@ static int check_tables(sqlite3 *db) {
                 "SELECT count(*) FROM (SELECT * FROM run ORDER BY sequence DESC LIMIT 1)",
                 "SELECT count(*) FROM (SELECT * FROM type ORDER BY name DESC LIMIT 1)",
                 "SELECT count(*) FROM life",
+                "SELECT count(*) FROM (SELECT * FROM schedule ORDER BY name DESC LIMIT 1)",
+                "SELECT count(*) FROM (SELECT * FROM progress ORDER BY name DESC LIMIT 1)",
+                "SELECT count(*) FROM pause",
         };
         int64_t n;
         int r;

@@ -75,6 +75,37 @@ static int sqlite_add_type(Store *s, const char *name) {
         return add(sqlite(s), STORE_CHANGE_TYPE, &(StoreTask){ .name = name }, 1);
 }
 
+static int sqlite_set_paused(Store *s, const char *what, bool paused) {
+        return add(sqlite(s), paused ? STORE_CHANGE_PAUSE : STORE_CHANGE_RESUME,
+                   &(StoreTask){ .name = what }, 1);
+}
+
+static int sqlite_set_schedule(Store *store, const StoreSchedule *schedule, bool with_progress) {
+        SqliteStore *s = sqlite(store);
+
+        return s->is_dead ? 0
+                          : store_batches_add_schedule(&s->batches,
+                                                       with_progress
+                                                               ? STORE_CHANGE_SCHEDULE_AND_PROGRESS
+                                                               : STORE_CHANGE_SCHEDULE,
+                                                       schedule);
+}
+
+static int sqlite_move_schedule(Store *store, const StoreSchedule *schedule, const StoreTask *tasks,
+                                size_t n) {
+        SqliteStore *s = sqlite(store);
+
+        return s->is_dead ? 0 : store_batches_move_schedule(&s->batches, schedule, tasks, n);
+}
+
+static int sqlite_forget_schedule(Store *store, const char *name) {
+        SqliteStore *s = sqlite(store);
+
+        return s->is_dead ? 0
+                          : store_batches_add_schedule(&s->batches, STORE_CHANGE_FORGET_SCHEDULE,
+                                                       &(StoreSchedule){ .name = name });
+}
+
 static int sqlite_begin(Store *s) {
         return sqlite(s)->is_dead ? 0 : store_batches_hurry(&sqlite(s)->batches);
 }
@@ -237,6 +268,10 @@ static const StoreDriver sqlite_driver = {
         .update = sqlite_update,
         .forget = sqlite_forget,
         .add_type = sqlite_add_type,
+        .set_paused = sqlite_set_paused,
+        .set_schedule = sqlite_set_schedule,
+        .move_schedule = sqlite_move_schedule,
+        .forget_schedule = sqlite_forget_schedule,
         .begin = sqlite_begin,
         .hurry = sqlite_hurry,
         .commit = sqlite_commit,

@@ -52,6 +52,24 @@ int store_add_type(Store *s, const char *name) {
         return s->driver->add_type(s, name);
 }
 
+int store_set_schedule(Store *s, const StoreSchedule *schedule, bool with_progress) {
+        return s->driver->set_schedule(s, schedule, with_progress);
+}
+
+int store_move_schedule(Store *s, const StoreSchedule *schedule, const StoreTask *tasks, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                assert(tasks[i].sequence <= STORE_SEQUENCE_MAX);
+        return s->driver->move_schedule(s, schedule, tasks, n);
+}
+
+int store_forget_schedule(Store *s, const char *name) {
+        return s->driver->forget_schedule(s, name);
+}
+
+int store_set_paused(Store *s, const char *what, bool paused) {
+        return s->driver->set_paused(s, what, paused);
+}
+
 int store_begin(Store *s) {
         return s->driver->begin(s);
 }

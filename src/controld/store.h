@@ -66,6 +66,20 @@ typedef struct StoreTask {
         uint32_t n_unsure;
 } StoreTask;
 
+/* A schedule as the store knows it. */
+typedef struct StoreSchedule {
+        const char *name; /* its key in the store */
+        /* Set by store_set_schedule(). */
+        struct iovec document; /* what it is, as the caller writes it */
+        bool is_from_type;     /* a task type brought it */
+        const char *bringers;  /* by these subworkers; NULL: none */
+        bool is_paused;
+
+        /* How far it is: set by store_move_schedule(). */
+        uint64_t added_usec, last_due_usec, n_runs;
+        struct iovec last_task; /* its id, or empty */
+} StoreSchedule;
+
 /* All are called from the event loop, never from within a function of the store except store_sync(). They may
  * append and commit, but must not call store_sync() or store_close(). */
 typedef struct StoreCallbacks {
@@ -110,12 +124,14 @@ DEFINE_CLEANUP_FUNC(Store *, store_close);
 typedef struct StoreLoad {
         int (*type)(const char *name, void *userdata);
         int (*task)(const StoreTask *t, void *userdata);
+        int (*schedule)(const StoreSchedule *s, void *userdata);
+        int (*paused)(const char *what, void *userdata);
         void (*progress)(uint64_t n_loaded, void *userdata); /* now and then */
         void *userdata;
 } StoreLoad;
 
-/* To be called before anything is appended: the types by name, every task not ended by sequence, then the ended
- * ones by completion. Errors as for store_open(). */
+/* To be called before anything is appended: the types by name, every task not ended by sequence, the ended ones by
+ * completion, then the schedules by name, and what is paused. Errors as for store_open(). */
 int store_load(Store *s, const StoreLoad *load, char **ret_error);
 
 /* Before the first lease: that the store is in use is safe when the batch in which this is appended is. If it is
@@ -132,6 +148,13 @@ int store_update(Store *s, const StoreTask *t);
 int store_forget(Store *s, uint64_t sequence);
 /* Known ones may be added again. */
 int store_add_type(Store *s, const char *name);
+int store_set_paused(Store *s, const char *what, bool paused); /* a name of the caller's */
+/* Makes or replaces the schedule; unless `with_progress`, how far it is stays as it was (for a new one: nowhere). */
+int store_set_schedule(Store *s, const StoreSchedule *schedule, bool with_progress);
+/* How far the schedule is now, and the tasks that it made on its way there (n may be 0): all or none, as these are a
+ * submit: if the batch is refused for want of room, none of it happens. */
+int store_move_schedule(Store *s, const StoreSchedule *schedule, const StoreTask *tasks, size_t n);
+int store_forget_schedule(Store *s, const char *name);
 
 /* Closes the batch. An empty one is safe with the one before it, whose ticket is returned (0: none was before).
  * Batches with a submit, an end, or a return to the queue are written at once. Others (leases, starts, types,
