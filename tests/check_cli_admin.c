@@ -128,6 +128,23 @@ START_TEST(list_by_time) {
 }
 END_TEST
 
+START_TEST(pause_resume_and_drain) {
+        check_output("Task type echo is paused.\n", W("pause"), W("--type=echo"));
+        check_output("Task type echo is resumed.\n", W("resume"), W("--type"), W("echo"));
+        check_output("Priority low is paused.\n", W("pause"), W("--priority=low"));
+        check_output("{\"priority\":\"low\",\"paused\":false}\n", W("resume"), W("--priority=low"),
+                     W("--json=short"));
+        check_output("Subworker sw1 gets no more tasks.\nSubworker sw2 gets no more tasks.\n",
+                     W("drain"), W("sw1"), W("sw2"));
+        check_output("Subworker sw1 gets tasks again.\n", W("drain"), W("--undo"), W("sw1"));
+        check_complaint(CLI_REFUSED, "there is no subworker nobody", W("drain"), W("nobody"));
+        check_complaint(CLI_USAGE, "the name of a subworker is missing", W("drain"));
+        check_complaint(CLI_USAGE, "one of --type and --priority is needed", W("pause"));
+        check_complaint(CLI_USAGE, "one of --type and --priority is needed", W("resume"),
+                        W("--type=echo"), W("--priority=low"));
+}
+END_TEST
+
 START_TEST(backup) {
         _cleanup_free_ char *path = path_in("b.db"), *told = NULL, *here = NULL, *json = NULL;
 
@@ -290,6 +307,7 @@ int main(void) {
         tcase_add_test(t, dead_usage);
         tcase_add_test(t, list_reads_pages);
         tcase_add_test(t, list_by_time);
+        tcase_add_test(t, pause_resume_and_drain);
         tcase_add_test(t, backup);
         tcase_add_test(t, submit_options);
         tcase_add_test(t, export_and_import);

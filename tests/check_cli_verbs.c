@@ -140,7 +140,7 @@ START_TEST(tables) {
                            " echo success high     sw1          1 2026-11-24T12:30:01.000001Z -\n");
         ck_assert_contains(output, "\n1 task.\n");
         ck_assert_int_eq(run(W("list"), W("--types"), W("--no-legend")), CLI_SUCCESS);
-        ck_assert_str_eq(output, "echo      0 sw1     Says it again.\n");
+        ck_assert_str_eq(output, "echo      0 -     sw1     Says it again.\n");
         ck_assert_int_eq(run(W("workers")), CLI_SUCCESS);
         ck_assert_contains(
                 output,
@@ -150,7 +150,7 @@ START_TEST(tables) {
         ck_assert_lacks(output, "WORKER");
         ck_assert_lacks(output, "Subworkers");
         ck_assert_int_eq(run(W("queues")), CLI_SUCCESS);
-        ck_assert_contains(output, "high          2 echo " NO_TASK "\n");
+        ck_assert_contains(output, "high          2 -     echo " NO_TASK "\n");
         ck_assert_contains(output, "Queued: 3.\n");
 }
 END_TEST

@@ -127,6 +127,24 @@ START_TEST(backup_of_the_store) {
 }
 END_TEST
 
+START_TEST(what_is_paused) {
+        char *huge = calloc(1, 100001);
+
+        ck_assert_ok(fastworker_set_paused(client, "type", "echo", 1));
+        ck_assert_ok(fastworker_set_paused(client, "priority", "low", 0));
+        ck_assert_fails(fastworker_set_paused(client, "worker", "nobody", 1), EINVAL,
+                        "there is no subworker nobody");
+        ck_assert_fails(fastworker_set_paused(client, "day", "monday", 1), EINVAL,
+                        "What can be paused");
+        ck_assert_fails(fastworker_set_paused(client, "type", NULL, 1), EINVAL,
+                        "What can be paused");
+        ck_assert_ptr_nonnull(huge);
+        memset(huge, 'a', 100000);
+        ck_assert_fails(fastworker_set_paused(client, "type", huge, 1), EINVAL, "too long");
+        free(huge);
+}
+END_TEST
+
 START_TEST(refused_for_lack_of_space_and_as_not_unique) {
         fastworker_submission s = { .name = "nospace" };
 
@@ -242,6 +260,7 @@ int main(void) {
         tcase_add_test(t, retry_whose_answer_was_lost);
         tcase_add_test(t, arguments_are_checked);
         tcase_add_test(t, backup_of_the_store);
+        tcase_add_test(t, what_is_paused);
         tcase_add_test(t, backup_is_asked_for_once);
         tcase_add_test(t, refused_for_lack_of_space_and_as_not_unique);
         tcase_add_test(t, tasks_as_they_are);

@@ -35,11 +35,11 @@ static Worker *add(const char *id, uint32_t slots, uint32_t capacity, uint32_t n
 }
 
 START_TEST(test_nobody) {
-        ck_assert_ptr_null(dispatch_choose(type));
+        ck_assert_ptr_null(dispatch_choose(&type->lane));
         ck_assert(!dispatch_is_offered(type));
         add("w", 1, 1, 0);
         ck_assert(!dispatch_is_offered(make_type(&types, "b")));
-        ck_assert_ptr_null(dispatch_choose(make_type(&types, "b")));
+        ck_assert_ptr_null(dispatch_choose(&make_type(&types, "b")->lane));
 }
 END_TEST
 
@@ -49,15 +49,15 @@ START_TEST(test_least_loaded) {
 
         four->last_assigned = 5;
         two->last_assigned = 6;
-        ck_assert_ptr_eq(dispatch_choose(type), four);
+        ck_assert_ptr_eq(dispatch_choose(&type->lane), four);
         four->n_leased = 3;
-        ck_assert_ptr_eq(dispatch_choose(type), two);
+        ck_assert_ptr_eq(dispatch_choose(&type->lane), two);
         two->n_leased = 4;
-        ck_assert_ptr_eq(dispatch_choose(type), four);
+        ck_assert_ptr_eq(dispatch_choose(&type->lane), four);
         four->n_leased = 8;
-        ck_assert_ptr_eq(dispatch_choose(type), one);
+        ck_assert_ptr_eq(dispatch_choose(&type->lane), one);
         one->n_leased = 2;
-        ck_assert_ptr_null(dispatch_choose(type));
+        ck_assert_ptr_null(dispatch_choose(&type->lane));
         ck_assert(dispatch_is_offered(type));
 }
 END_TEST
@@ -70,11 +70,11 @@ START_TEST(test_ties) {
         a->last_assigned = 3;
         b->last_assigned = 1;
         c->last_assigned = 2;
-        ck_assert_ptr_eq(dispatch_choose(type), b);
+        ck_assert_ptr_eq(dispatch_choose(&type->lane), b);
         b->last_assigned = 4;
-        ck_assert_ptr_eq(dispatch_choose(type), c);
+        ck_assert_ptr_eq(dispatch_choose(&type->lane), c);
         c->last_assigned = 5;
-        ck_assert_ptr_eq(dispatch_choose(type), a);
+        ck_assert_ptr_eq(dispatch_choose(&type->lane), a);
 }
 END_TEST
 
@@ -83,38 +83,38 @@ START_TEST(test_large_numbers) {
         Worker *a = add("a", WORKER_SLOTS_MAX, WORKER_CAPACITY_MAX, WORKER_CAPACITY_MAX - 1),
                *b = add("b", WORKER_SLOTS_MAX, WORKER_CAPACITY_MAX, WORKER_CAPACITY_MAX - 2);
 
-        ck_assert_ptr_eq(dispatch_choose(type), b);
+        ck_assert_ptr_eq(dispatch_choose(&type->lane), b);
         b->n_leased = WORKER_CAPACITY_MAX;
-        ck_assert_ptr_eq(dispatch_choose(type), a);
+        ck_assert_ptr_eq(dispatch_choose(&type->lane), a);
 }
 END_TEST
 
 START_TEST(test_not_available) {
         Worker *w = add("w", 1, 1, 0);
 
-        ck_assert_ptr_eq(dispatch_choose(type), w);
+        ck_assert_ptr_eq(dispatch_choose(&type->lane), w);
         ck_assert(dispatch_is_offered(type));
 
         w->state = WORKER_DRAINING;
-        ck_assert_ptr_null(dispatch_choose(type));
+        ck_assert_ptr_null(dispatch_choose(&type->lane));
         ck_assert(!dispatch_is_offered(type));
         w->state = WORKER_INACTIVE;
-        ck_assert_ptr_null(dispatch_choose(type));
+        ck_assert_ptr_null(dispatch_choose(&type->lane));
         ck_assert(!dispatch_is_offered(type));
         w->state = WORKER_ACTIVE;
 
         /* Soon back, or given up: until then the type counts as offered. */
         w->lost_usec = 1;
-        ck_assert_ptr_null(dispatch_choose(type));
+        ck_assert_ptr_null(dispatch_choose(&type->lane));
         ck_assert(dispatch_is_offered(type));
         w->lost_usec = 0;
 
         w->is_stalled = true;
-        ck_assert_ptr_null(dispatch_choose(type));
+        ck_assert_ptr_null(dispatch_choose(&type->lane));
         w->is_stalled = false;
 
         worker_detach(w);
-        ck_assert_ptr_null(dispatch_choose(type));
+        ck_assert_ptr_null(dispatch_choose(&type->lane));
 }
 END_TEST
 
@@ -124,19 +124,19 @@ START_TEST(test_local) {
         Worker *local = add("local", 1, 1, 0), *w;
 
         local->local = true;
-        ck_assert_ptr_eq(dispatch_choose(type), local);
+        ck_assert_ptr_eq(dispatch_choose(&type->lane), local);
         ck_assert(!dispatch_is_offered(type));
         local->n_leased = 1;
-        ck_assert_ptr_null(dispatch_choose(type));
+        ck_assert_ptr_null(dispatch_choose(&type->lane));
         local->n_leased = 0;
 
         w = add("w", 1, 1, 0);
-        ck_assert_ptr_eq(dispatch_choose(type), w);
+        ck_assert_ptr_eq(dispatch_choose(&type->lane), w);
         ck_assert(dispatch_is_offered(type));
         w->n_leased = 1;
-        ck_assert_ptr_null(dispatch_choose(type));
+        ck_assert_ptr_null(dispatch_choose(&type->lane));
         w->state = WORKER_DRAINING;
-        ck_assert_ptr_eq(dispatch_choose(type), local);
+        ck_assert_ptr_eq(dispatch_choose(&type->lane), local);
 }
 END_TEST
 
@@ -145,7 +145,7 @@ START_TEST(test_spread) {
         Worker *w[] = { add("a", 1, 1000, 0), add("b", 1, 1000, 0), add("c", 2, 1000, 0) };
 
         for (unsigned i = 0; i < 400; i++) {
-                Worker *chosen = dispatch_choose(type);
+                Worker *chosen = dispatch_choose(&type->lane);
 
                 chosen->n_leased++;
                 chosen->last_assigned = ++registry.n_assigned;

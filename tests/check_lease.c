@@ -414,6 +414,26 @@ START_TEST(test_cancel_disconnected) {
 }
 END_TEST
 
+/* Its time was over when it came, or passed while it waited for the disk: the timer has not fired yet. */
+START_TEST(test_expired_before) {
+        Task *t = fixture_submit("a", PRIORITY_NORMAL),
+             *next = fixture_submit("a", PRIORITY_NORMAL);
+        const WireMessage *m;
+
+        fixture_worker("w1", "a", 2);
+        ck_assert_int_eq(due_prepare(fixture, t), 0);
+        t->extra->expires_usec = now_usec(CLOCK_REALTIME) - 1;
+        timers_add(&fixture->timers, t);
+        m = dispatch_to("w1");
+        ck_assert_uint_eq(m->n_groups, 1);
+        ck_assert_id_eq(fixture_id(m, 0), next->id);
+        fixture_settle();
+        ck_assert_int_eq(t->state, TASK_EXPIRED);
+        ck_assert_uint_eq(t->attempt, 0);
+        ck_assert_mem_eq(task_error(t), "expired: it was not begun in time", t->error_size);
+}
+END_TEST
+
 static void submit_retried(Task **ret, uint32_t retries) {
         Task *t = fixture_submit("a", PRIORITY_NORMAL);
         RetryPolicy p = RETRY_POLICY_DEFAULT;
@@ -555,6 +575,7 @@ int main(void) {
         tcase_add_test(t, test_cancel_leased);
         tcase_add_test(t, test_cancel_returned);
         tcase_add_test(t, test_cancel_disconnected);
+        tcase_add_test(t, test_expired_before);
         tcase_add_test(t, test_expired_while_retrying);
         tcase_add_test(t, test_history);
         tcase_add_test(t, test_cancel_retrying);

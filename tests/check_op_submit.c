@@ -77,6 +77,21 @@ static void end(const TaskId *id) {
         ck_assert_int_eq(fixture_end(t, &(TaskEnd){ .state = TASK_CANCELLED }), 0);
 }
 
+/* One that names no priority has that of its type. */
+START_TEST(test_priority_of_type) {
+        static const char *const given[] = { "low", "", "HIGH" };
+
+        task_type_find(fixture->types, "add", 3)->priority = PRIORITY_LOW;
+        for (size_t i = 0; i < ELEMENTSOF(given); i++) {
+                begin("");
+                put_task("add", given[i], "", "", "");
+                (void) accepted();
+        }
+        ck_assert_uint_eq(fixture->queue.n[PRIORITY_LOW], 2);
+        ck_assert_uint_eq(fixture->queue.n[PRIORITY_HIGH], 1);
+}
+END_TEST
+
 START_TEST(test_batch) {
         const WireMessage *m;
         TaskId a, b;
@@ -523,6 +538,7 @@ int main(void) {
         TCase *t = tcase_create("all");
 
         tcase_add_checked_fixture(t, setup, fixture_teardown);
+        tcase_add_test(t, test_priority_of_type);
         tcase_add_test(t, test_batch);
         tcase_add_test(t, test_wait);
         tcase_add_test(t, test_all_or_nothing);

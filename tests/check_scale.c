@@ -187,7 +187,7 @@ START_TEST(test_ramp) {
         for (int i = 0; i < 100; i++)
                 submit("a", 0);
         turn();
-        oldest = TAILQ_FIRST(&make_type(&fixture->types, "a")->queues[PRIORITY_NORMAL]);
+        oldest = TAILQ_FIRST(&make_type(&fixture->types, "a")->lane.plain.queues[PRIORITY_NORMAL]);
         tick();
         check_visits(0, 0, 0, 0);
 

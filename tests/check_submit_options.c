@@ -43,6 +43,17 @@ START_TEST(test_all) {
 }
 END_TEST
 
+START_TEST(test_lane) {
+        ck_assert_int_eq(parse("{\"concurrency_key\":\"k\",\"concurrency\":3}"), 0);
+        ck_assert(options.has_lane && options.is_kept);
+        ck_assert_int_eq(parse("{\"labels\":[\"gpu\",\"big\",\"gpu\"]}"), 0);
+        ck_assert(options.has_lane && options.is_kept);
+        ck_assert_int_eq(parse("{\"labels\":[]}"), 0);
+        ck_assert_int_eq(parse("{\"unique\":\"labels\"}"), 0);
+        ck_assert(!options.has_lane);
+}
+END_TEST
+
 START_TEST(test_refused) {
         static const struct {
                 const char *text, *said;
@@ -77,6 +88,12 @@ START_TEST(test_refused) {
                   "012345678901234\"}",
                   "1 to 64 printable" },
                 { "{\"unique\":\"a\",\"unique_policy\":\"maybe\"}", "\"refuse\" or \"return\"" },
+                { "{\"labels\":\"gpu\"}", "\"labels\" must be a list" },
+                { "{\"labels\":[\"no way\"]}", "\"labels\" must be a list" },
+                { "{\"labels\":[\"gpu\",7]}", "\"labels\" must be a list" },
+                { "{\"concurrency_key\":\"\"}", "\"concurrency_key\" must be 1 to 64" },
+                { "{\"concurrency_key\":\"k\",\"concurrency\":0}", "from 1 to 1000000" },
+                { "{\"concurrency\":2}", "goes with \"concurrency_key\"" },
                 { "{\"unique\":\"a\",\"unique_policy\":1}", "\"refuse\" or \"return\"" },
         };
 
@@ -174,6 +191,7 @@ int main(void) {
 
         tcase_add_test(t, test_defaults);
         tcase_add_test(t, test_all);
+        tcase_add_test(t, test_lane);
         tcase_add_test(t, test_refused);
         tcase_add_test(t, test_long_name);
         tcase_add_test(t, test_longest_key);

@@ -27,7 +27,7 @@ START_TEST(test_get) {
         ck_assert_uint_eq(a->n_queued, 0);
         ck_assert(!a->is_local);
         for (TaskPriority p = 0; p < _PRIORITY_MAX; p++)
-                ck_assert(TAILQ_EMPTY(&a->queues[p]));
+                ck_assert(TAILQ_EMPTY(&a->lane.plain.queues[p]));
 }
 END_TEST
 

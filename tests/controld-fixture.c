@@ -3,9 +3,10 @@
 #include <stdarg.h>
 
 #include "controld-fixture.h"
+#include "due.h"
 #include "json-util.h"
 #include "ops.h"
-#include "due.h"
+#include "pause.h"
 #include "persist.h"
 
 typedef struct Sent {
@@ -130,6 +131,8 @@ static void stop(void) {
         timers_done(&c->timers);
         task_table_done(&c->tasks);
         task_types_free(&c->types);
+        pauses_done(c);
+        sd_event_source_disable_unref(c->token);
         wire_out_done(&c->out);
         wire_out_done(&request);
         conf_settings_free(&controld_conf_table, c->settings);

@@ -48,10 +48,23 @@ void fake_mute_once(Fake *f) {
         atomic_store(&f->is_mute_once, true);
 }
 
+static void pause_or_resume(Fake *f, const WireMessage *m) {
+        if (memmem(m->fields[0].iov_base, m->fields[0].iov_len, "nobody", strlen("nobody"))) {
+                fake_refuse(f, m, WIRE_ERROR_BAD_ARGUMENT, "there is no subworker nobody");
+                return;
+        }
+        wire_begin(&f->out, WIRE_ACK, &m->correlation);
+        fake_reply(f);
+}
+
 void fake_administer(Fake *f, const WireMessage *m) {
         _cleanup_free_ char *path = NULL;
         FILE *file;
 
+        if (m->verb == WIRE_PAUSE) {
+                pause_or_resume(f, m);
+                return;
+        }
         if (m->verb != WIRE_BACKUP) {
                 retry_or_purge(f, m);
                 return;

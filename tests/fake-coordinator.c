@@ -329,6 +329,7 @@ static void on_message(Fake *f, const WireMessage *m) {
         case WIRE_RETRY:
         case WIRE_PURGE:
         case WIRE_BACKUP:
+        case WIRE_PAUSE:
                 fake_administer(f, m);
                 return;
         case WIRE_LIST:

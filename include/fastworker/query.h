@@ -60,6 +60,10 @@ int fastworker_purge(fastworker_client *c, const char *const *task_ids, size_t n
  * when that is on disk, which may take longer than the usual timeout. */
 int fastworker_backup(fastworker_client *c, const char *path);
 
+/* Of the task type or priority of that name (what is "type" or "priority") no more tasks are begun, or the subworker
+ * ("worker") gets none, until it is called with paused = 0. What runs goes on. */
+int fastworker_set_paused(fastworker_client *c, const char *what, const char *name, int paused);
+
 /* The time until the answer came. */
 int fastworker_ping(fastworker_client *c, uint64_t *ret_usec);
 

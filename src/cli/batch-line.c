@@ -59,13 +59,20 @@ static int make_arguments_text(struct json_object *o, char **ret, char **ret_err
         return 0;
 }
 
-static const char *const known[] = {
-        "task_name",    "name",        "args",          "kwargs",
-        "priority",     "key",         "unique",        "unique_policy",
-        "durability",   "countdown",   "eta",           "expires",
-        "max_retries",  "retry_delay", "retry_backoff", "retry_backoff_max",
-        "retry_jitter", NULL
-};
+static const char *const known[] = { "task_name",     "name",
+                                     "args",          "kwargs",
+                                     "priority",      "key",
+                                     "unique",        "unique_policy",
+                                     "durability",    "countdown",
+                                     "eta",           "expires",
+                                     "max_retries",   "retry_delay",
+                                     "retry_backoff", "retry_backoff_max",
+                                     "retry_jitter",  "timeout",
+                                     "soft_timeout",  "traceparent",
+                                     "labels",        "concurrency_key",
+                                     "concurrency",   "depends_on",
+                                     "retry_on",      "group",
+                                     "after_group",   NULL };
 #define FIRST_OPTION 6 /* from there on they are what the coordinator calls so, and checks */
 
 static int parse_object(const char *text, size_t size, struct json_object **ret, char **ret_error) {
@@ -82,7 +89,7 @@ static int parse_object(const char *text, size_t size, struct json_object **ret,
                 return fail_with_text(
                         ret_error, -EBADMSG,
                         "unknown key \"%.100s\": a line has task_name (or name), args, kwargs, priority, key, "
-                        "unique, unique_policy, durability, countdown, eta, expires, max_retries and retry_...",
+                        "unique, unique_policy, durability, countdown, eta, expires, timeout, soft_timeout, traceparent, labels, concurrency_key, concurrency, depends_on, group, after_group, max_retries and retry_...",
                         unknown);
         return 0;
 }

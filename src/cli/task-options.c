@@ -79,6 +79,23 @@ static int add_given(struct json_object *o, const char *key, const char *text) {
         return text ? json_add_string(o, key, text) : 0;
 }
 
+static int add_lane(struct json_object *o, const TaskOptions *t) {
+        struct json_object *labels;
+
+        if (add_given(o, "concurrency_key", t->concurrency_key) < 0 ||
+            (t->concurrency > 0 && json_add_uint(o, "concurrency", t->concurrency) < 0))
+                return -ENOMEM;
+        if (t->labels.n == 0)
+                return 0;
+        labels = json_object_new_array();
+        if (json_add(o, "labels", labels) < 0)
+                return -ENOMEM;
+        for (size_t i = 0; i < t->labels.n; i++)
+                if (json_object_array_add(labels, json_object_new_string(t->labels.words[i])) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
 /* Each returns 0, CLI_USAGE or -ENOMEM. */
 static int add_all(struct json_object *o, const TaskOptions *t) {
         int r;
@@ -92,6 +109,8 @@ static int add_all(struct json_object *o, const TaskOptions *t) {
             add_seconds(o, "retry_delay", t->retry_delay_usec) < 0 ||
             add_seconds(o, "retry_backoff_max", t->retry_backoff_max_usec) < 0 ||
             (t->max_retries != UINT64_MAX && json_add_uint(o, "max_retries", t->max_retries) < 0))
+                return -ENOMEM;
+        if (add_lane(o, t) < 0)
                 return -ENOMEM;
         r = add_eta(o, t->eta);
         if (r == 0)

@@ -81,12 +81,17 @@ static int join_names(struct json_object *type, char **ret) {
         return fclose(f) == 0 ? 0 : -ENOMEM;
 }
 
+static bool is_paused(struct json_object *type) {
+        bool paused = false;
+
+        (void) json_get_bool(type, "paused", &paused);
+        return paused;
+}
+
 static int show_types(struct json_object *answer) {
         static const Column columns[] = {
-                { "NAME", COLUMN_TEXT },
-                { "QUEUED", COLUMN_NUMBER },
-                { "WORKERS", COLUMN_CUT },
-                { "DESCRIPTION", COLUMN_CUT },
+                { "NAME", COLUMN_TEXT },   { "QUEUED", COLUMN_NUMBER },   { "STATE", COLUMN_TEXT },
+                { "WORKERS", COLUMN_CUT }, { "DESCRIPTION", COLUMN_CUT },
         };
         _cleanup_(table_freep) Table *t = table_new(columns, ELEMENTSOF(columns));
         struct json_object *types;
@@ -102,6 +107,7 @@ static int show_types(struct json_object *answer) {
                 if (join_names(o, &workers) < 0)
                         return complain_oom();
                 if (table_add(t, (const char *const[]){ text_of(o, "name"), text_of(o, "queued"),
+                                                        is_paused(o) ? "paused" : "-",
                                                         isempty(workers) ? "-" : workers,
                                                         text_of(o, "description") }) < 0)
                         return complain_oom();

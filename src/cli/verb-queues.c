@@ -11,12 +11,17 @@ static const Usage usage = {
         .text = "Shows how many tasks are queued in each priority, and the one that is next.",
 };
 
+static bool is_paused(struct json_object *o) {
+        bool paused = false;
+
+        (void) json_get_bool(o, "paused", &paused);
+        return paused;
+}
+
 static int show(struct json_object *answer) {
         static const Column columns[] = {
-                { "PRIORITY", COLUMN_TEXT },
-                { "QUEUED", COLUMN_NUMBER },
-                { "NEXT", COLUMN_CUT },
-                { "NEXT ID", COLUMN_TEXT },
+                { "PRIORITY", COLUMN_TEXT }, { "QUEUED", COLUMN_NUMBER }, { "STATE", COLUMN_TEXT },
+                { "NEXT", COLUMN_CUT },      { "NEXT ID", COLUMN_TEXT },
         };
         _cleanup_(table_freep) Table *t = table_new(columns, ELEMENTSOF(columns));
         struct json_object *queues;
@@ -32,6 +37,7 @@ static int show(struct json_object *answer) {
                 if (json_get_array(o, "tasks", &tasks) > 0 && json_object_array_length(tasks) > 0)
                         next = json_object_array_get_idx(tasks, 0);
                 if (table_add(t, (const char *const[]){ priority, text_of(o, "count"),
+                                                        is_paused(o) ? "paused" : "-",
                                                         text_of(next, "name"),
                                                         text_of(next, "id") }) < 0)
                         return complain_oom();

@@ -48,6 +48,12 @@ static const Option options[] = {
           "Ask it to come to an end when it has run for so long" },
         { "traceparent", OPTION_TEXT, &arg_options.traceparent, "TEXT",
           "The trace context to give it (W3C Trace Context)" },
+        { "label", OPTION_WORDS, &arg_options.labels, "LABEL",
+          "Only a subworker that has all of these may have it" },
+        { "concurrency-key", OPTION_TEXT, &arg_options.concurrency_key, "KEY",
+          "Begin it only while few others with this key run" },
+        { "concurrency", OPTION_NUMBER, &arg_options.concurrency, "N",
+          "And that is: fewer than so many (1)", 1, 1000000 },
         { "memory-only", OPTION_FLAG, &arg_memory_only, NULL,
           "The task may be lost with the coordinator's process" },
         { "progress", OPTION_FLAG, &arg_progress, NULL, "Show on stderr how far it is" },
@@ -190,6 +196,7 @@ int verb_submit(int argc, char *argv[]) {
                 return r;
         r = make_arguments(&arg_args, arg_kwargs, &arguments);
         words_done(&arg_args);
+        words_done(&arg_options.labels);
         if (r != 0)
                 return r;
         r = session_timeout(TIMEOUT_RESULT_USEC, &timeout);

@@ -52,6 +52,7 @@ struct Controld {
         Queue queue;
         Timers timers;
         WorkerRegistry workers;
+        struct DrainedWorker *drained; /* see pause.h */
         Results results;
         PeerList dirty; /* peers with results to be pushed at the end of this turn */
         Held held;
@@ -67,7 +68,9 @@ struct Controld {
         uint64_t store_moved_usec; /* when no batch waited, or one became safe */
         LocalWorker *local;
         Scale *scale;
-        sd_event_source *probe, *tick, *turn_end, *grace;
+        sd_event_source *probe, *tick, *turn_end, *grace, *token;
+        uint64_t
+                next_token_usec; /* CLOCK_MONOTONIC: when a rate lets the next task go; USEC_INFINITY: it keeps none */
         Counters counters;
         WireOut out; /* scratch for whatever is sent next */
 };

@@ -44,6 +44,7 @@ void lease_adopt(Controld *c, Worker *w, Task *t) {
         t->may_be_held = false;
         TAILQ_INSERT_TAIL(&w->leases, t, link);
         w->n_leased++;
+        queue_lease(&c->queue, t);
 }
 
 void lease_grant(Controld *c, Worker *w, Task *t) {
@@ -64,12 +65,13 @@ Task *lease_find(Controld *c, const Worker *w, const TaskId *id, uint64_t attemp
 
 /* Assignments are sent in the turn in which they are made, so that a lease never ends unsent except when that
  * sending fails, which resets n_unsent before. */
-static void take_from_worker(Task *t) {
+static void take_from_worker(Controld *c, Task *t) {
         Worker *w = t->worker;
 
         assert(w->n_unsent == 0);
         TAILQ_REMOVE(&w->leases, t, link);
         w->n_leased--;
+        queue_unlease(&c->queue, t);
         t->worker = NULL;
         task_clear_progress(t);
 }
@@ -122,15 +124,21 @@ static void note_lost(Controld *c, Task *t) {
                 log_oom();
 }
 
-void lease_return(Controld *c, Task *t) {
+void lease_return_begun(Controld *c, Task *t) {
         note_lost(c, t);
         if (t->cancel_asked) {
                 if (lease_end_cancelled(c, t) >= 0)
                         return;
                 log_oom();
         }
-        take_from_worker(t);
+        take_from_worker(c, t);
         (void) queue_again(c, t);
+}
+
+void lease_return(Controld *c, Task *t) {
+        if (t->state == TASK_ASSIGNED)
+                bucket_give_back(&t->type->bucket, now_usec(CLOCK_MONOTONIC));
+        lease_return_begun(c, t);
 }
 
 void lease_return_all(Controld *c, Worker *w) {
@@ -173,7 +181,7 @@ int task_end(Controld *c, Task *t, const TaskEnd *end) {
 
         if (t->worker) {
                 t->worker->n_done++;
-                take_from_worker(t);
+                take_from_worker(c, t);
         } else if (t->is_returning)
                 ledger_drop_return(&c->ledger, t);
         else if (t->state == TASK_QUEUED)
@@ -220,7 +228,7 @@ int lease_retry(Controld *c, Task *t, uint64_t delay_usec, const TaskAttempt *a)
                 return r;
         t->extra->due_usec = now_usec(CLOCK_REALTIME) + delay_usec;
         t->extra->retries++;
-        take_from_worker(t);
+        take_from_worker(c, t);
         t->started_usec = 0;
         task_set_state(&c->tasks, t, TASK_RETRYING);
         ledger_return(&c->ledger, t);

@@ -19,7 +19,10 @@ Task *lease_find(Controld *c, const Worker *w, const TaskId *id, uint64_t attemp
 /* Queues the task again, at its old place, as soon as that is safe; one that is being cancelled ends instead. Its
  * attempt number is never given again, so that nothing that was said of the old lease can be taken for the next
  * one. */
+/* The rate limit of its type counts it only if it had begun, as far as is known. */
 void lease_return(Controld *c, Task *t);
+/* The same for one that has begun, even if it is not known as running: some end before that is told. */
+void lease_return_begun(Controld *c, Task *t);
 void lease_return_all(Controld *c, Worker *w);
 
 /* Ends a task that was to be stopped, and that its worker will not end. -ENOMEM: nothing was changed. */

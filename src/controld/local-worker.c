@@ -78,12 +78,13 @@ static int build_arguments(const LocalWorker *l, char ***ret) {
         const Settings *s = l->controld->settings;
         _cleanup_strv_ char **argv = NULL;
         _cleanup_free_ char *id = NULL, *modules = NULL, *path = NULL, *concurrency = NULL,
-                            *max_result = NULL;
+                            *max_result = NULL, *labels = NULL;
         int r = 0;
 
         modules = strv_join(s->task_modules, ",");
         path = strv_join(s->module_path, ":");
-        if (!modules || !path || asprintf(&id, "%.100s-local", s->worker_id) < 0 ||
+        labels = strv_join(s->labels, ",");
+        if (!modules || !path || !labels || asprintf(&id, "%.100s-local", s->worker_id) < 0 ||
             asprintf(&concurrency, "%" PRIu64, s->concurrency) < 0 ||
             asprintf(&max_result, "%" PRIu64, s->max_result_bytes) < 0)
                 return -ENOMEM;
@@ -103,6 +104,8 @@ static int build_arguments(const LocalWorker *l, char ***ret) {
                 path,
                 "--concurrency",
                 concurrency,
+                "--labels",
+                labels,
                 "--max-result",
                 max_result,
                 "--log-level",

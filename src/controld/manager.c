@@ -12,6 +12,7 @@
 #include "message-ids.h"
 #include "ops.h"
 #include "parse-util.h"
+#include "pause.h"
 #include "persist.h"
 #include "reload.h"
 #include "time-util.h"
@@ -339,6 +340,7 @@ int manager_new(int argc, char *argv[], Settings *settings, Conf *conf, Controld
         TAILQ_INIT(&c->dirty);
         held_init(&c->held);
         ledger_init(&c->ledger);
+        c->next_token_usec = USEC_INFINITY;
         c->results.forget = forget_result;
         c->results.userdata = c;
 
@@ -381,6 +383,7 @@ Controld *manager_free(Controld *c) {
         timers_done(&c->timers);
         task_table_done(&c->tasks);
         task_types_free(&c->types);
+        pauses_done(c);
         wire_out_done(&c->out);
         if (c->tcp_context)
                 (void) zmq_ctx_term(c->tcp_context);
@@ -394,6 +397,7 @@ Controld *manager_free(Controld *c) {
         sd_event_source_disable_unref(c->tick);
         sd_event_source_disable_unref(c->turn_end);
         sd_event_source_disable_unref(c->grace);
+        sd_event_source_disable_unref(c->token);
         sd_event_unref(c->event);
         conf_settings_free(&controld_conf_table, c->settings);
         conf_free(c->conf);

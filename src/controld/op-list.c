@@ -155,7 +155,7 @@ static int add_page(const Controld *c, const Filter *f, struct json_object *o) {
                 last = t;
                 if (t->sequence >= f->before || !matches(c, f, t))
                         continue;
-                if (json_object_array_add(array, task_to_json(t)) < 0)
+                if (json_object_array_add(array, task_to_json(c, t)) < 0)
                         return -ENOMEM;
                 n++;
                 bytes += TASK_BYTES + 2 * strlen(t->type->name);

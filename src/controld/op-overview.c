@@ -7,6 +7,7 @@
 #include "lease.h"
 #include "ops.h"
 #include "parse-util.h"
+#include "pause.h"
 #include "time-util.h"
 
 int op_ping(Controld *c, const Request *r) {
@@ -89,6 +90,17 @@ static int add_type_names(struct json_object *o, const Worker *w) {
         return 0;
 }
 
+static int add_words(struct json_object *o, const char *key, char *const *words) {
+        struct json_object *array = json_object_new_array();
+
+        if (json_add(o, key, array) < 0)
+                return -ENOMEM;
+        STRV_FOREACH(word, (char **) words)
+                if (json_object_array_add(array, json_object_new_string(*word)) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
 static int add_worker(struct json_object *workers, const Worker *w) {
         struct json_object *o = json_object_new_object();
 
@@ -100,7 +112,8 @@ static int add_worker(struct json_object *workers, const Worker *w) {
             json_add_uint(o, "capacity", w->capacity) < 0 ||
             json_add_uint(o, "tasks_done", w->n_done) < 0 ||
             json_add_bool(o, "local", w->local) < 0 || json_add_string(o, "host", w->host) < 0 ||
-            json_add_uint(o, "pid", w->pid) < 0)
+            json_add_uint(o, "pid", w->pid) < 0 || json_add_bool(o, "drained", w->is_drained) < 0 ||
+            add_words(o, "labels", w->labels) < 0)
                 return -ENOMEM;
         return add_type_names(o, w);
 }
@@ -130,13 +143,36 @@ int op_workers(Controld *c, const Request *r) {
         return request_reply_info(r, WIRE_INFO, workers_to_json(c));
 }
 
+/* What is not limited is null. */
+static int add_limits_of_type(struct json_object *o, const TaskType *type) {
+        const TypeTerms *limits = &type->limits;
+        struct json_object *concurrency = NULL;
+        char rate[RATE_TEXT_MAX];
+
+        if (limits->concurrency > 0) {
+                concurrency = json_object_new_int64(limits->concurrency);
+                if (!concurrency)
+                        return -ENOMEM;
+        }
+        if (json_object_object_add(o, "concurrency", concurrency) < 0) {
+                json_object_put(concurrency);
+                return -ENOMEM;
+        }
+        if (json_add_bool(o, "paused", type->is_paused) < 0 ||
+            json_add_uint(o, "leased", type->n_leased) < 0 ||
+            json_add_string(o, "rate_limit",
+                            limits->rate.count > 0 ? rate_to_text(&limits->rate, rate) : NULL) < 0)
+                return -ENOMEM;
+        return add_words(o, "labels", limits->labels);
+}
+
 static int add_type(struct json_object *array, const TaskType *type) {
         struct json_object *o = json_object_new_object(), *workers;
 
         if (!o || json_object_array_add(array, o) < 0 ||
             json_add_string(o, "name", type->name) < 0 ||
             json_add_string(o, "description", type->description) < 0 ||
-            json_add_uint(o, "queued", type->n_queued) < 0)
+            json_add_uint(o, "queued", type->n_queued) < 0 || add_limits_of_type(o, type) < 0)
                 return -ENOMEM;
         workers = json_object_new_array();
         if (json_add(o, "workers", workers) < 0)
@@ -238,6 +274,7 @@ int op_stats(Controld *c, const Request *r) {
             json_add_bool(o, "running", !c->stopping) < 0 ||
             json_add_string(o, "base_address", c->settings->base_address) < 0 ||
             add_worker_counts(o, c) < 0 || add_task_counts(o, c) < 0 || add_cache(o, c) < 0 ||
+            json_add(o, "paused", pauses_to_json(c)) < 0 ||
             json_add(o, "scaling", scale_to_json(c->scale)) < 0)
                 return request_reply_info(r, WIRE_INFO, NULL);
         return request_reply_info(r, WIRE_INFO, TAKE_PTR(o));

@@ -5,22 +5,18 @@
 #include <stdio.h>
 
 #include "controld.h"
-#include "dispatch.h"
 #include "json-util.h"
 #include "ops.h"
 #include "submit-options.h"
 #include "task-history.h"
+#include "waits-for.h"
 
 #define QUEUE_SAMPLE 100U /* tasks shown of each queue */
 
-static int add_waits_for(struct json_object *o, const Task *t) {
-        char text[WIRE_NAME_MAX + 100];
+static int add_waits_for(struct json_object *o, const Controld *c, const Task *t) {
+        char text[WAITS_FOR_MAX];
 
-        if (t->state != TASK_QUEUED || dispatch_is_offered(t->type))
-                return 0;
-        (void) snprintf(text, sizeof(text), "an active subworker that offers \"%s\"",
-                        t->type->name);
-        return json_add_string(o, "waits_for", text);
+        return waits_for(c, t, text) ? json_add_string(o, "waits_for", text) : 0;
 }
 
 /* json-c would write 42.5 as 42.5 and 42.1 as 42.100000000000001. */
@@ -61,7 +57,7 @@ static int add_times(struct json_object *o, const Task *t) {
         return task_retries(t) > 0 ? json_add_uint(o, "retries", task_retries(t)) : 0;
 }
 
-struct json_object *task_to_json(const Task *t) {
+struct json_object *task_to_json(const Controld *c, const Task *t) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
         char id[TASK_ID_TEXT_LENGTH + 1];
 
@@ -79,7 +75,7 @@ struct json_object *task_to_json(const Task *t) {
             json_add_time(o, "started_at", t->started_usec) < 0 ||
             json_add_time(o, "completed_at",
                           task_state_is_terminal(t->state) ? t->completed_usec : 0) < 0 ||
-            add_waits_for(o, t) < 0 || add_times(o, t) < 0 || add_progress(o, t) < 0)
+            add_waits_for(o, c, t) < 0 || add_times(o, t) < 0 || add_progress(o, t) < 0)
                 return NULL;
         return TAKE_PTR(o);
 }
@@ -124,7 +120,7 @@ int op_status(Controld *c, const Request *r) {
                 return request_refuse(r, WIRE_ERROR_UNKNOWN_TASK,
                                       "this task is expired or unknown");
 
-        o = task_to_json(t);
+        o = task_to_json(c, t);
         if (o && json_add(o, "options", submit_options_to_json(t)) < 0)
                 return request_refuse(r, WIRE_ERROR_INTERNAL, "out of memory");
         if (o && add_attempts(o, t) < 0)
@@ -142,41 +138,21 @@ int op_status(Controld *c, const Request *r) {
         return request_reply(r);
 }
 
-/* Takes the oldest of the heads, and moves that head on: gives the tasks in the order of dispatch. */
-static Task *next_in_queue(Task *at[], size_t n) {
-        size_t best = n;
-        Task *t;
-
-        for (size_t i = 0; i < n; i++)
-                if (at[i] && (best == n || task_order(at[i]) < task_order(at[best])))
-                        best = i;
-        if (best == n)
-                return NULL;
-        t = at[best];
-        at[best] = TAILQ_NEXT(t, link);
-        return t;
-}
-
 static int add_sample(const Controld *c, TaskPriority p, struct json_object *array) {
-        _cleanup_free_ Task **at = calloc(HASH_COUNT(c->types) + 1, sizeof(Task *));
-        size_t n = 0;
-        TaskType *type;
-        Task *t;
+        Task *tasks[QUEUE_SAMPLE];
+        int n;
 
-        if (!at)
-                return -ENOMEM;
-        TAILQ_FOREACH(type, &c->queue.types[p], ready[p])
-                at[n++] = TAILQ_FIRST(&type->queues[p]);
-        for (size_t i = 0; i < QUEUE_SAMPLE && (t = next_in_queue(at, n)); i++) {
+        n = queue_sample(c->types, p, tasks, ELEMENTSOF(tasks));
+        for (int i = 0; i < n; i++) {
                 struct json_object *o = json_object_new_object();
                 char id[TASK_ID_TEXT_LENGTH + 1];
 
-                task_id_to_text(&t->id, id);
+                task_id_to_text(&tasks[i]->id, id);
                 if (!o || json_object_array_add(array, o) < 0 || json_add_string(o, "id", id) < 0 ||
-                    json_add_string(o, "name", t->type->name) < 0)
+                    json_add_string(o, "name", tasks[i]->type->name) < 0)
                         return -ENOMEM;
         }
-        return 0;
+        return MIN(n, 0);
 }
 
 static struct json_object *queues_to_json(const Controld *c) {
@@ -192,6 +168,7 @@ static struct json_object *queues_to_json(const Controld *c) {
                         return NULL;
                 array = json_object_new_array();
                 if (json_add_uint(queue, "count", c->queue.n[p]) < 0 ||
+                    json_add_bool(queue, "paused", c->queue.is_paused[p]) < 0 ||
                     json_add(queue, "tasks", array) < 0 || add_sample(c, p, array) < 0)
                         return NULL;
         }

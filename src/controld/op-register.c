@@ -9,7 +9,10 @@
 #include "log.h"
 #include "message-ids.h"
 #include "ops.h"
+#include "parse-util.h"
+#include "pause.h"
 #include "persist.h"
+#include "time-util.h"
 #include "worker-care.h"
 
 #define DESCRIPTION_MAX 1024U /* bytes */
@@ -26,6 +29,7 @@ typedef struct Registration {
         const char *address, *host; /* borrowed from info */
         uint64_t pid, slots, capacity;
         bool local;
+        char **labels;
         Offer *offers;
         size_t n_offers, n_new; /* those that nobody offered before */
 } Registration;
@@ -34,6 +38,7 @@ static void registration_done(Registration *g) {
         json_object_put(g->info);
         free(g->id);
         free(g->offers);
+        strv_free(g->labels);
 }
 
 /* Returns 1, or refuses and returns 0. */
@@ -87,6 +92,7 @@ static int read_types(Controld *c, const Request *r, Registration *g) {
 static int read_registration(Controld *c, const Request *r, Registration *g) {
         const struct iovec *f = r->message.fields;
         const char *error = "out of memory";
+        struct json_object *labels = NULL;
 
         g->id = wire_get_string(&f[0]);
         if (!g->id)
@@ -106,6 +112,10 @@ static int read_registration(Controld *c, const Request *r, Registration *g) {
                 return request_refuse(
                         r, WIRE_ERROR_BAD_ARGUMENT,
                         "info: address and host are text, pid is a number, local true or false");
+        if (json_get_array(g->info, "labels", &labels) < 0 || labels_read(labels, &g->labels) < 0)
+                return request_refuse(r, WIRE_ERROR_BAD_ARGUMENT,
+                                      "info: labels must be a list of at most 32 words of letters, "
+                                      "digits and _ . : -");
         /* Only the child that we started is our local worker, whatever others say. */
         g->local = g->local && !endpoint_is_tcp(r->endpoint) && local_worker_is(c->local, g->pid);
         return read_types(c, r, g);
@@ -156,6 +166,24 @@ static int set_retry(TaskType *type, const Offer *offer) {
         return task_type_set_retry(type, offer->options ? &policy : NULL);
 }
 
+static void set_priority(TaskType *type, const Offer *offer) {
+        const char *text = "";
+        TaskPriority p;
+        int r;
+
+        r = offer->options ? json_get_string(offer->options, "priority", &text) : 0;
+        p = r < 0 ? _PRIORITY_INVALID : task_priority_from_text(text, strlen(text));
+        if (p < 0) {
+                log_event(
+                        LOG_WARNING, 0, LOG_FIELDS(.task_name = type->name),
+                        "In the options of task type %s \"priority\" must be critical, high, normal "
+                        "or low, ignoring that.",
+                        type->name);
+                p = PRIORITY_NORMAL;
+        }
+        type->priority = p;
+}
+
 /* Makes the types that are new, and gives each only once. */
 static int get_types(Controld *c, const Registration *g, TaskType *ret[], size_t *ret_n) {
         uint64_t stamp = ++c->workers.n_registrations;
@@ -183,6 +211,7 @@ static int get_types(Controld *c, const Registration *g, TaskType *ret[], size_t
                 r = set_retry(type, &g->offers[i]);
                 if (r < 0)
                         return r;
+                set_priority(type, &g->offers[i]);
                 type->is_local = type->is_local || g->local;
                 ret[n++] = type;
         }
@@ -197,13 +226,51 @@ static void clear_local_types(Controld *c) {
                 type->is_local = false;
 }
 
-static int apply(Controld *c, Worker *w, const Registration *g) {
-        _cleanup_free_ TaskType **types = calloc(g->n_offers + 1, sizeof(TaskType *));
-        size_t n = 0;
+/* A type that is offered twice has the terms of the last. */
+static int set_terms(Controld *c, const Worker *w, const Registration *g) {
+        for (size_t i = 0; i < g->n_offers; i++) {
+                TaskType *type =
+                        task_type_find(c->types, g->offers[i].name, strlen(g->offers[i].name));
+                const char *error = NULL;
+                TypeTerms terms;
+                int r;
+
+                r = type_terms_read(&terms, g->offers[i].options, &error);
+                if (r == -EINVAL)
+                        log_event(LOG_WARNING, 0, LOG_FIELDS(.task_name = type->name),
+                                  "In the options of task type %s %s, ignoring that.", type->name,
+                                  error);
+                task_type_set_terms(type, w, &terms);
+                r = r == -ENOMEM ? r : task_type_apply_terms(type, now_usec(CLOCK_MONOTONIC));
+                if (r < 0)
+                        return r;
+                if (r > 0)
+                        log_event(LOG_NOTICE, 0,
+                                  LOG_FIELDS(.task_name = type->name, .worker_id = w->id),
+                                  "Subworkers do not agree on the limits of task type %s; the "
+                                  "strictest hold.",
+                                  type->name);
+        }
+        return 0;
+}
+
+/* Those that it does not offer any more are limited by the others only. */
+static void forget_terms(Controld *c, TaskType *const *before, size_t n_before) {
+        for (size_t i = 0; i < n_before; i++)
+                if (before[i]->registration != c->workers.n_registrations)
+                        (void) task_type_apply_terms(before[i], now_usec(CLOCK_MONOTONIC));
+}
+
+static int apply(Controld *c, Worker *w, Registration *g) {
+        _cleanup_free_ TaskType **types = calloc(g->n_offers + 1, sizeof(TaskType *)),
+                                **before = calloc(w->n_types + 1, sizeof(TaskType *));
+        size_t n = 0, n_before = w->n_types;
         int r;
 
-        if (!types)
+        if (!types || !before)
                 return -ENOMEM;
+        if (n_before > 0)
+                memcpy(before, w->types, n_before * sizeof(TaskType *));
         if (g->local)
                 clear_local_types(c);
         r = get_types(c, g, types, &n);
@@ -220,7 +287,13 @@ static int apply(Controld *c, Worker *w, const Registration *g) {
         w->capacity = (uint32_t) MIN(g->capacity, (uint64_t) WORKER_CAPACITY_MAX);
         w->local = g->local;
         w->lease_usec = c->settings->inactive_usec;
-        return worker_set_types(w, types, n);
+        strv_free(w->labels);
+        w->labels = TAKE_PTR(g->labels);
+        r = worker_set_types(w, types, n);
+        if (r < 0)
+                return r;
+        forget_terms(c, before, n_before);
+        return set_terms(c, w, g);
 }
 
 /* What was asked of the old connection may not have arrived. */
@@ -335,9 +408,10 @@ static int reply(Controld *c, const Request *r, Worker *w, bool same_connection)
 }
 
 /* Returns 1, or refuses and returns 0. */
-static int register_worker(Controld *c, const Request *r, const Registration *g) {
+static int register_worker(Controld *c, const Request *r, Registration *g) {
         Worker *w = worker_find(&c->workers, g->id);
-        bool was_active = w && w->state == WORKER_ACTIVE && w->peer, same_connection;
+        bool was_active = w && (w->state == WORKER_ACTIVE || w->is_drained) && w->peer,
+             same_connection;
         Peer *p;
         int k;
 
@@ -362,10 +436,10 @@ static int register_worker(Controld *c, const Request *r, const Registration *g)
         if (apply(c, w, g) < 0)
                 return request_refuse(r, WIRE_ERROR_INTERNAL, "out of memory");
         worker_attach(w, p);
-        w->state = WORKER_ACTIVE;
+        pause_registered(c, w);
         worker_seen(w);
         scale_registered(c->scale, w);
-        w->on_demand = scale_wakes(c->scale, w);
+        w->on_demand = pause_lets_leave(c, w);
         if (!was_active)
                 log_event(LOG_NOTICE, 0,
                           LOG_FIELDS(.message_id = MESSAGE_WORKER_REGISTERED, .worker_id = w->id),

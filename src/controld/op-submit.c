@@ -11,6 +11,7 @@
 #include "ops.h"
 #include "persist.h"
 #include "submit-options.h"
+#include "task-lane.h"
 #include "time-util.h"
 
 #define BACKLOG_BYTES_MAX (256U * 1024U * 1024U) /* of changes that wait for the disk */
@@ -45,7 +46,7 @@ static void list_types(const Controld *c, char *ret, size_t size) {
         }
 }
 
-static int refuse_type(Controld *c, const Request *r, const struct iovec *name) {
+int op_submit_refuse_type(Controld *c, const Request *r, const struct iovec *name) {
         char known[600];
 
         if (!c->types)
@@ -131,6 +132,19 @@ const char *op_submit_rest(size_t n_known, char ret[static SUBMIT_REST_MAX]) {
         return ret;
 }
 
+int op_submit_check_type(Controld *c, const Request *r, const struct iovec *name) {
+        if (task_type_find(c->types, name->iov_base, name->iov_len))
+                return 1;
+        if (!scale_seek(c->scale) && now_usec(CLOCK_MONOTONIC) >= c->grace_until_usec)
+                return op_submit_refuse_type(c, r, name);
+        if (held_add(&c->held, r) < 0)
+                return request_refuse(
+                        r, WIRE_ERROR_QUEUE_FULL,
+                        "too many requests wait for subworkers that have just been started and may "
+                        "offer their tasks: try again later");
+        return 0;
+}
+
 /* Returns 1 if the task is fine, 0 if the request was refused or held. */
 static int check_task(Controld *c, const Request *r, const struct iovec *g) {
         SubmitOptions options;
@@ -150,17 +164,7 @@ static int check_task(Controld *c, const Request *r, const struct iovec *g) {
         if (k < 0)
                 return request_refuse(r, WIRE_ERROR_BAD_ARGUMENT, "%s", error);
 
-        if (!task_type_find(c->types, g[FIELD_NAME].iov_base, g[FIELD_NAME].iov_len)) {
-                if (!scale_seek(c->scale) && now_usec(CLOCK_MONOTONIC) >= c->grace_until_usec)
-                        return refuse_type(c, r, &g[FIELD_NAME]);
-                if (held_add(&c->held, r) < 0)
-                        return request_refuse(
-                                r, WIRE_ERROR_QUEUE_FULL,
-                                "too many requests wait for subworkers that have just been started and may "
-                                "offer their tasks: try again later");
-                return 0;
-        }
-        return 1;
+        return op_submit_check_type(c, r, &g[FIELD_NAME]);
 }
 
 /* Why there is no room for that; _WIRE_ERROR_INVALID: there is. */
@@ -258,6 +262,15 @@ static int set_times(Controld *c, Task *t, const SubmitOptions *options) {
         return 0;
 }
 
+/* -EDQUOT: there are as many sets of labels as may be. Tasks that come from the store are not refused. */
+static int enter_lane(Controld *c, Task *t) {
+        size_t n = HASH_COUNT(t->type->lanes);
+        int r;
+
+        r = task_lane_enter(&c->queue, t);
+        return r >= 0 && n >= LANES_MAX && HASH_COUNT(t->type->lanes) > n ? -EDQUOT : r;
+}
+
 static int make_task(Controld *c, const struct iovec *g, TaskSpec *spec, bool has_id,
                      const SubmitOptions *options, Task **ret) {
         const struct iovec *key = &g[FIELD_KEY];
@@ -276,6 +289,8 @@ static int make_task(Controld *c, const struct iovec *g, TaskSpec *spec, bool ha
                 r = task_add_key(&c->tasks, t, key->iov_base, key->iov_len);
         if (r >= 0)
                 r = set_times(c, t, options);
+        if (r >= 0 && options->has_lane)
+                r = enter_lane(c, t);
         if (r >= 0 && options->unique_size > 0)
                 r = task_add_unique(&c->tasks, t, options->unique, options->unique_size);
         if (r < 0) {
@@ -298,6 +313,8 @@ static int get_task(Controld *c, const struct iovec *g, Task **ret, bool *ret_is
         Identity identity;
         int r;
 
+        if (g[FIELD_PRIORITY].iov_len == 0)
+                spec.priority = spec.type->priority;
         r = find_named(c, g, &identity, ret);
         *ret_is_new = !*ret;
         if (r < 0 || *ret)
@@ -406,6 +423,12 @@ static int refuse_batch(Controld *c, const Request *r, Batch *b, int error) {
                         r, WIRE_ERROR_EXISTS,
                         "a task with the unique key of task %zu of this submit has not ended yet: %s",
                         b->n + 1, op_submit_rest(n_known, rest));
+        if (error == -EDQUOT)
+                return request_refuse(
+                        r, WIRE_ERROR_QUEUE_FULL,
+                        "task %zu of this submit: the tasks of its type have %u different sets of "
+                        "labels already, and no more are taken: use fewer, or try again later: %s",
+                        b->n + 1, LANES_MAX, op_submit_rest(n_known, rest));
         if (error == -ENOBUFS)
                 return request_refuse(r, WIRE_ERROR_QUEUE_FULL,
                                       "too many clients wait already: try again later");

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "message-ids.h"
 #include "ops.h"
+#include "pause.h"
 #include "persist.h"
 #include "task-history.h"
 #include "time-util.h"
@@ -46,7 +47,7 @@ int op_heartbeat(Controld *c, const Request *r) {
         if (!w)
                 return 0;
         /* A reload has changed this, and REGISTERED is what tells it. */
-        if (w->on_demand != scale_wakes(c->scale, w))
+        if (w->on_demand != pause_lets_leave(c, w))
                 return request_refuse(r, WIRE_ERROR_NOT_REGISTERED,
                                       "HEARTBEAT: settings have changed, register again");
         return acknowledge(c, r);
@@ -173,7 +174,7 @@ static int take_crash(Controld *c, Task *t, const TaskAttempt *a, TaskEnd *end, 
         if (r < 0)
                 return r;
         if (++t->crashes < CRASHES_MAX) {
-                lease_return(c, t);
+                lease_return_begun(c, t);
                 return 1;
         }
         (void) snprintf(text, size, "crashed its runner %u times, the last time: %.*s", CRASHES_MAX,
@@ -374,6 +375,7 @@ int op_drain(Controld *c, const Request *r) {
 
         if (!w)
                 return 0;
+        w->is_leaving = true;
         if (w->state == WORKER_ACTIVE) {
                 w->state = WORKER_DRAINING;
                 log_event(LOG_INFO, 0, LOG_FIELDS(.worker_id = w->id),

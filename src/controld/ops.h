@@ -29,6 +29,9 @@ void op_wait_flush(Controld *c);
 /* What became of the tasks of a submit that is refused though so many of them were taken before: for the text. */
 #define SUBMIT_REST_MAX 96
 const char *op_submit_rest(size_t n_known, char ret[static SUBMIT_REST_MAX]);
+/* Returns 1 if tasks of that name can be submitted, 0 if the request was refused, or held until it can be said. */
+int op_submit_check_type(Controld *c, const Request *r, const struct iovec *name);
+int op_submit_refuse_type(Controld *c, const Request *r, const struct iovec *name);
 
 /* op-cancel.c */
 int op_cancel(Controld *c, const Request *r);
@@ -38,11 +41,15 @@ int op_retry(Controld *c, const Request *r);
 int op_purge(Controld *c, const Request *r);
 int op_backup(Controld *c, const Request *r);
 
+
+/* op-pause.c */
+int op_set_paused(Controld *c, const Request *r);
+
 /* op-query.c, op-list.c: tasks */
 int op_status(Controld *c, const Request *r);
 int op_list(Controld *c, const Request *r);
 /* The document that LIST gives of a task, and STATUS with more; NULL when out of memory. */
-struct json_object *task_to_json(const Task *t);
+struct json_object *task_to_json(const Controld *c, const Task *t);
 int op_queues(Controld *c, const Request *r);
 
 /* op-overview.c: the whole */

@@ -1,25 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
+#include <assert.h>
+
 #include "queue.h"
 #include "task-extra.h"
 
 void queue_init(Queue *q) {
         *q = (Queue){ .next_sequence = 1, .turn = 1 };
         for (TaskPriority p = 0; p < _PRIORITY_MAX; p++)
-                TAILQ_INIT(&q->types[p]);
-}
-
-static void count_in(Queue *q, Task *t) {
-        q->n[t->priority]++;
-        t->type->n_queued++;
-}
-
-static TaskList *list_for(Queue *q, Task *t) {
-        TaskList *list = &t->type->queues[t->priority];
-
-        if (TAILQ_EMPTY(list))
-                TAILQ_INSERT_TAIL(&q->types[t->priority], t->type, ready[t->priority]);
-        return list;
+                TAILQ_INIT(&q->lanes[p]);
 }
 
 uint64_t queue_next_sequence(Queue *q) {
@@ -30,18 +19,45 @@ void queue_note_sequence(Queue *q, uint64_t sequence) {
         q->next_sequence = MAX(q->next_sequence, sequence + 1);
 }
 
-void queue_push(Queue *q, Task *t) {
-        TaskList *list =
-                list_for(q, t); /* once: the macro below evaluates its arguments repeatedly */
+/* The first task of the strand, or whether its key has room, has changed. */
+static void settle(Queue *q, Strand *s, TaskPriority p) {
+        Lane *l = s->lane;
+        bool ready;
 
-        TAILQ_INSERT_TAIL(list, t, link);
-        count_in(q, t);
+        strand_settle(s, p);
+        ready = l->n_heap[p] > 0 || !TAILQ_EMPTY(&l->plain.queues[p]);
+        if (ready == l->is_ready[p])
+                return;
+        l->is_ready[p] = ready;
+        if (ready)
+                TAILQ_INSERT_TAIL(&q->lanes[p], l, ready[p]);
+        else
+                TAILQ_REMOVE(&q->lanes[p], l, ready[p]);
 }
 
-/* Tasks come back in runs that are in order, from either end: each finds its place beside the one before. */
-static Task *first_younger(const TaskType *type, TaskPriority p, uint64_t order) {
-        Task *t = type->hint[p] ?: TAILQ_FIRST(&type->queues[p]), *previous;
+static void count_in(Queue *q, Strand *s, Task *t) {
+        q->n[t->priority]++;
+        t->type->n_queued++;
+        if (TAILQ_FIRST(&s->queues[t->priority]) == t)
+                settle(q, s, t->priority);
+}
 
+void queue_push(Queue *q, Task *t) {
+        Strand *s = task_strand(t);
+        TaskList *list = &s->queues[t->priority]; /* the macro evaluates its arguments repeatedly */
+
+        TAILQ_INSERT_TAIL(list, t, link);
+        count_in(q, s, t);
+}
+
+/* Tasks come back in runs that are in order, from either end: each finds its place beside the one before. Those whose
+ * time has come belong to the end. */
+static Task *first_younger(const Strand *s, TaskPriority p, uint64_t order) {
+        Task *t = s->hint[p] ?: TAILQ_FIRST(&s->queues[p]), *previous,
+             *last = TAILQ_LAST(&s->queues[p], TaskList);
+
+        if (last && task_order(last) < order)
+                return NULL;
         while (t && task_order(t) < order)
                 t = TAILQ_NEXT(t, link);
         while (t && (previous = TAILQ_PREV(t, TaskList, link)) && task_order(previous) > order)
@@ -50,97 +66,63 @@ static Task *first_younger(const TaskType *type, TaskPriority p, uint64_t order)
 }
 
 void queue_reinsert(Queue *q, Task *t) {
-        TaskList *list = list_for(q, t);
-        Task *younger = first_younger(t->type, t->priority, task_order(t));
+        Strand *s = task_strand(t);
+        TaskList *list = &s->queues[t->priority];
+        Task *younger = first_younger(s, t->priority, task_order(t));
 
         if (younger)
                 TAILQ_INSERT_BEFORE(younger, t, link);
         else
                 TAILQ_INSERT_TAIL(list, t, link);
-        t->type->hint[t->priority] = t;
-        count_in(q, t);
+        s->hint[t->priority] = t;
+        count_in(q, s, t);
 }
 
 void queue_remove(Queue *q, Task *t) {
-        TaskList *list = &t->type->queues[t->priority];
+        Strand *s = task_strand(t);
+        TaskList *list = &s->queues[t->priority];
+        bool was_first = TAILQ_FIRST(list) == t;
 
-        if (t->type->hint[t->priority] == t)
-                t->type->hint[t->priority] = NULL;
+        if (s->hint[t->priority] == t)
+                s->hint[t->priority] = NULL;
         TAILQ_REMOVE(list, t, link);
-        if (TAILQ_EMPTY(list))
-                TAILQ_REMOVE(&q->types[t->priority], t->type, ready[t->priority]);
         q->n[t->priority]--;
         t->type->n_queued--;
+        if (was_first)
+                settle(q, s, t->priority);
 }
 
-static uint64_t oldest(const QueueCursor *c, size_t i) {
-        return task_order(TAILQ_FIRST(&c->heap[i]->queues[c->priority]));
-}
+/* The count of the key has just passed this number, up or down. */
+static void settle_key(Queue *q, LaneKey *key, uint64_t max) {
+        Strand *s;
 
-static void sift_down(QueueCursor *c, size_t i) {
-        for (;;) {
-                size_t child = 2 * i + 1;
-                TaskType *type;
-
-                if (child + 1 < c->n && oldest(c, child + 1) < oldest(c, child))
-                        child++;
-                if (child >= c->n || oldest(c, i) < oldest(c, child))
-                        return;
-                type = c->heap[i];
-                c->heap[i] = c->heap[child];
-                c->heap[child] = type;
-                i = child;
+        TAILQ_FOREACH(s, &key->strands, of_key) {
+                if (s->id.max != max)
+                        continue;
+                for (TaskPriority p = 0; p < _PRIORITY_MAX; p++)
+                        settle(q, s, p);
         }
 }
 
-int queue_cursor_begin(QueueCursor *c, Queue *q, TaskPriority p) {
-        size_t n_types = 0;
-        TaskType *type;
+void queue_lease(Queue *q, Task *t) {
+        LaneKey *key = task_strand(t)->id.key;
 
-        *c = (QueueCursor){ .queue = q, .priority = p };
-        TAILQ_FOREACH(type, &q->types[p], ready[p])
-                n_types++;
-        if (n_types == 0)
-                return 0;
-        c->heap = reallocarray(NULL, n_types, sizeof(TaskType *));
-        if (!c->heap)
-                return -ENOMEM;
-        TAILQ_FOREACH(type, &q->types[p], ready[p]) {
-                if (type->blocked_turn != q->turn)
-                        c->heap[c->n++] = type;
+        t->type->n_leased++;
+        if (key) {
+                key->n_leased++;
+                settle_key(q, key, key->n_leased);
         }
-        for (size_t i = c->n / 2; i > 0; i--)
-                sift_down(c, i - 1);
-        return 0;
 }
 
-Task *queue_cursor_get(const QueueCursor *c) {
-        return c->n > 0 ? TAILQ_FIRST(&c->heap[0]->queues[c->priority]) : NULL;
-}
+void queue_unlease(Queue *q, Task *t) {
+        LaneKey *key = task_strand(t)->id.key;
 
-static void drop_first(QueueCursor *c) {
-        c->heap[0] = c->heap[--c->n];
-        sift_down(c, 0);
-}
-
-void queue_cursor_take(QueueCursor *c) {
-        TaskType *type = c->heap[0];
-
-        queue_remove(c->queue, TAILQ_FIRST(&type->queues[c->priority]));
-        if (TAILQ_EMPTY(&type->queues[c->priority]))
-                drop_first(c);
-        else
-                sift_down(c, 0);
-}
-
-void queue_cursor_skip_type(QueueCursor *c) {
-        c->heap[0]->blocked_turn = c->queue->turn;
-        drop_first(c);
-}
-
-void queue_cursor_end(QueueCursor *c) {
-        free(c->heap);
-        *c = (QueueCursor){};
+        assert(t->type->n_leased > 0);
+        t->type->n_leased--;
+        if (key) {
+                key->n_leased--;
+                settle_key(q, key, (uint64_t) key->n_leased + 1);
+        }
 }
 
 uint64_t queue_length(const Queue *q) {

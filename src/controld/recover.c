@@ -6,9 +6,11 @@
 #include "lease.h"
 #include "log.h"
 #include "message-ids.h"
+#include "pause.h"
 #include "persist.h"
 #include "recover.h"
 #include "submit-options.h"
+#include "task-lane.h"
 #include "time-util.h"
 
 #define EXTEND_USEC (30 * USEC_PER_SEC)
@@ -135,6 +137,9 @@ static int on_task(const StoreTask *s, void *userdata) {
         r = recover_extra(c, t, s);
         if (r < 0)
                 return r;
+        r = task_lane_enter(&c->queue, t);
+        if (r < 0)
+                return r;
         queue_note_sequence(&c->queue, s->sequence);
         return task_state_is_terminal(s->state) ? recover_ended(y, t, s) : recover_live(y, t, s);
 }
@@ -144,6 +149,12 @@ static int on_type(const char *name, void *userdata) {
         TaskType *type;
 
         return task_type_get(&y->controld->types, name, &type);
+}
+
+static int on_paused(const char *what, void *userdata) {
+        Recovery *y = userdata;
+
+        return pause_recover(y->controld, what);
 }
 
 static void on_progress(uint64_t n, void *userdata) {
@@ -189,9 +200,11 @@ static int begin(Controld *c, const Recovery *y) {
 int recover(Controld *c) {
         _cleanup_free_ char *error = NULL;
         Recovery y = { .controld = c };
-        const StoreLoad load = {
-                .task = on_task, .type = on_type, .progress = on_progress, .userdata = &y
-        };
+        const StoreLoad load = { .task = on_task,
+                                 .type = on_type,
+                                 .paused = on_paused,
+                                 .progress = on_progress,
+                                 .userdata = &y };
         int r;
 
         r = store_load(c->store, &load, &error);

@@ -23,6 +23,7 @@ static bool modules_differ(const Settings *a, const Settings *b) {
                 bool concerns_local_worker = item->offset == offsetof(Settings, task_modules) ||
                                              item->offset == offsetof(Settings, module_path) ||
                                              item->offset == offsetof(Settings, concurrency) ||
+                                             item->offset == offsetof(Settings, labels) ||
                                              item->offset == offsetof(Settings, max_result_bytes);
 
                 if (concerns_local_worker && conf_item_differs(item, a, b))

@@ -187,10 +187,16 @@ static bool has(const Demands *d, const TaskType *type) {
         return false;
 }
 
-static void add_demand(Scale *s, Demands *d, TaskType *type, const Task *oldest, uint64_t now) {
+static void add_demand(Scale *s, Demands *d, const Lane *lane, const Task *oldest, uint64_t now) {
+        TaskType *type = lane->type;
         uint64_t wait = now - MIN(now, oldest->queued_monotonic_usec);
         bool offered = dispatch_is_offered(type);
+        uint64_t unused;
 
+        /* Others would wait for the same. */
+        if (dispatch_limit(type, now, &unused) != DISPATCH_FREE ||
+            (offered && !dispatch_lane_is_offered(lane)))
+                return;
         if ((offered && wait < s->controld->settings->wake_after_usec) || has(d, type) ||
             !scale_plan_may_help(&s->plan, type))
                 return;
@@ -203,16 +209,19 @@ static void add_demand(Scale *s, Demands *d, TaskType *type, const Task *oldest,
 /* What waits has found no free slot at the end of the last turn. */
 static void find_demands(Scale *s, Demands *d, uint64_t now) {
         Queue *q = &s->controld->queue;
-        TaskType *type;
+        Lane *lane;
 
         d->n = 0;
         d->n_tasks = 0;
-        for (TaskPriority p = 0; p < _PRIORITY_MAX; p++)
-                TAILQ_FOREACH(type, &q->types[p], ready[p]) {
+        for (TaskPriority p = 0; p < _PRIORITY_MAX; p++) {
+                if (q->is_paused[p])
+                        continue;
+                TAILQ_FOREACH(lane, &q->lanes[p], ready[p]) {
                         if (d->n == DEMANDS_MAX)
                                 return;
-                        add_demand(s, d, type, TAILQ_FIRST(&type->queues[p]), now);
+                        add_demand(s, d, lane, lane_first(lane, p), now);
                 }
+        }
 }
 
 static void knock_again(Scale *s) {

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "limit-text.h"
 #include "parse-util.h"
 #include "settings.h"
 #include "time-util.h"
@@ -45,9 +46,14 @@ static const ConfItem items[] = {
         { "Control", "Concurrency", "concurrency", "FASTWORKER_WORKER_CONCURRENCY", "N", CONF_UINT, S(concurrency),
           .default_text = "1", .min = 1, .max = 1000,
           .help = "tasks the local worker runs at once" },
+        { "Control", "Labels", "labels", "FASTWORKER_LABELS", "LABEL", CONF_LIST, S(labels),
+          .help = "labels of the local worker" },
         { "Control", "LocalWorkerIdleSec", "local-worker-idle", NULL, "SECONDS", CONF_USEC, S(local_worker_idle_usec),
           .default_text = "60", .min = USEC_PER_SEC, .max = USEC_INFINITY,
           .help = "stop the local worker after it was idle for so long" },
+        { "Control", "AgeingSec", "ageing", NULL, "SECONDS", CONF_USEC, S(ageing_usec),
+          .default_text = "0", .min = 0, .max = 366 * 24 * 3600 * USEC_PER_SEC,
+          .help = "a task that waited so long counts as one priority higher; 0: never" },
         { "Control", "StateDirectory", "state-directory", NULL, "PATH", CONF_STRING, S(state_directory),
           .flags = CONF_FIXED, .help = "where state is kept" },
         { "Control", "RuntimeDirectory", "runtime-directory", NULL, "PATH", CONF_STRING, S(runtime_directory),
@@ -188,6 +194,10 @@ int settings_check(const Settings *s, char **ret_error) {
         if (!wire_field_is_valid(WIRE_KIND_WORKER_ID, &id))
                 return fail(ret_error, "WorkerId= (--worker-id)", "its value",
                             "do not fit: 1 to 128 letters, digits or . _ : - @ are needed");
+        STRV_FOREACH(label, s->labels)
+                if (!label_is_valid(*label))
+                        return fail(ret_error, "Labels= (--labels)", *label,
+                                    "do not fit: a label is 1 to 63 letters, digits or _ . : -");
         if (s->inactive_usec < 2 * s->heartbeat_usec)
                 return fail(ret_error, "InactiveSec= (--inactive-after)",
                             "HeartbeatSec= (--heartbeat)",

@@ -12,6 +12,8 @@ typedef struct Settings {
         uint64_t concurrency, local_worker_idle_usec;
         char *state_directory, *runtime_directory;
         int log_level;
+        char **labels;        /* of the local worker */
+        uint64_t ageing_usec; /* 0: off */
         uint64_t heartbeat_usec, inactive_usec, reconnect_usec, startup_grace_usec;
         uint64_t max_instances, wake_after_usec, wake_timeout_usec;
         char *wake_socket;

@@ -6,6 +6,7 @@
 #include "moment.h"
 #include "retry.h"
 #include "submit-options.h"
+#include "task-lane.h"
 #include "time-util.h"
 
 #define SECONDS_MIN 0.000001
@@ -166,6 +167,9 @@ static int read_all(struct json_object *o, SubmitOptions *ret, char ret_error[st
                                              "timeout",
                                              "soft_timeout",
                                              "traceparent",
+                                             "labels",
+                                             "concurrency_key",
+                                             "concurrency",
                                              NULL };
         /* What has its say while the task is taken, and then no more. */
         static const char *const passing[] = { "durability", NULL };
@@ -184,7 +188,13 @@ static int read_all(struct json_object *o, SubmitOptions *ret, char ret_error[st
                 r = read_unique(o, ret, ret_error);
         if (r >= 0)
                 r = read_times(o, ret, ret_error);
-        return r < 0 ? r : read_rest(o, ret_error);
+        if (r >= 0)
+                r = task_lane_check(o, ret_error);
+        if (r < 0)
+                return r;
+        ret->has_lane = json_object_object_get_ex(o, "labels", NULL) ||
+                        json_object_object_get_ex(o, "concurrency_key", NULL);
+        return read_rest(o, ret_error);
 }
 
 int submit_options_parse(const struct iovec *text, SubmitOptions *ret, char ret_error[static 160]) {

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "lane.h"
 #include "task-extra.h"
 
 TaskExtra *task_extra_get(Task *t) {
@@ -39,6 +40,7 @@ void task_extra_done(Task *t) {
         if (!t->extra)
                 return;
         assert(t->extra->timer == 0);
+        lane_leave(t);
         task_clear_progress(t);
         free(t->extra->history);
         free(t->extra);

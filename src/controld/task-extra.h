@@ -28,6 +28,9 @@ struct TaskExtra {
         uint32_t noted;         /* the last attempt in there; 0: not known */
         bool is_timed;          /* it is counted in TaskTable.n_timed */
         TaskProgress *progress; /* of the attempt that runs; NULL: it has said nothing */
+        struct Strand
+                *strand; /* where it waits, see lane.h; NULL: in the plain strand of its type */
+        struct LaneKey **keys; /* those of the queue, with a strand */
 };
 
 /* Finds or makes; NULL when out of memory. */
@@ -52,6 +55,11 @@ static inline uint32_t task_retries(const Task *t) {
 }
 static inline bool task_waits_for_time(const Task *t) {
         return t->state == TASK_SCHEDULED || t->state == TASK_RETRYING;
+}
+
+/* CLOCK_REALTIME: since when it could be begun, but for who is to do so. */
+static inline uint64_t task_waits_since(const Task *t) {
+        return MAX(t->created_usec, task_due(t));
 }
 
 /* Its place in the queue, smaller is earlier. */

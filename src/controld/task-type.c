@@ -20,8 +20,8 @@ int task_type_get(TaskType **types, const char *name, TaskType **ret) {
                 if (!type)
                         return -ENOMEM;
                 memcpy(type->name, name, size + 1);
-                for (TaskPriority p = 0; p < _PRIORITY_MAX; p++)
-                        TAILQ_INIT(&type->queues[p]);
+                type->priority = PRIORITY_NORMAL;
+                lane_init(&type->lane, type);
                 HASH_ADD_KEYPTR(hh, *types, type->name, size, type);
                 if (!type->hh.tbl) {
                         free(type);
@@ -34,22 +34,65 @@ int task_type_get(TaskType **types, const char *name, TaskType **ret) {
 }
 
 int task_type_add_worker(TaskType *type, Worker *w) {
-        Worker **workers = reallocarray(type->workers, type->n_workers + 1, sizeof(Worker *));
+        size_t n = type->n_workers + 1;
+        Worker **workers = reallocarray(type->workers, n, sizeof(Worker *));
+        TypeTerms *terms;
 
         if (!workers)
                 return -ENOMEM;
         type->workers = workers;
+        terms = reallocarray(type->terms, n, sizeof(TypeTerms));
+        if (!terms)
+                return -ENOMEM;
+        type->terms = terms;
+        type->terms[type->n_workers] = (TypeTerms){};
         type->workers[type->n_workers++] = w;
-        type->wait_logged = false;
+        type->wait_logged = type->labels_wait_logged = false;
         return 0;
 }
 
 void task_type_remove_worker(TaskType *type, Worker *w) {
         for (size_t i = 0; i < type->n_workers; i++)
                 if (type->workers[i] == w) {
-                        type->workers[i] = type->workers[--type->n_workers];
+                        type_terms_done(&type->terms[i]);
+                        type->n_workers--;
+                        type->workers[i] = type->workers[type->n_workers];
+                        type->terms[i] = type->terms[type->n_workers];
                         return;
                 }
+}
+
+void task_type_set_terms(TaskType *type, const Worker *w, TypeTerms *terms) {
+        for (size_t i = 0; i < type->n_workers; i++)
+                if (type->workers[i] == w) {
+                        type_terms_done(&type->terms[i]);
+                        type->terms[i] = *terms;
+                        *terms = (TypeTerms){};
+                        return;
+                }
+}
+
+int task_type_apply_terms(TaskType *type, uint64_t now_usec) {
+        TypeTerms all = {};
+        bool differ = false, is_new;
+
+        if (type->n_workers == 0)
+                return 0;
+        for (size_t i = 0; i < type->n_workers; i++) {
+                bool differs;
+
+                if (type_terms_merge(&all, &type->terms[i], &differs) < 0) {
+                        type_terms_done(&all);
+                        return -ENOMEM;
+                }
+                differ = differ || (i > 0 && differs);
+        }
+        type_terms_done(&type->limits);
+        type->limits = all;
+        bucket_set_rate(&type->bucket, &all.rate, now_usec);
+        is_new = differ && !type->terms_differ;
+        type->terms_differ = differ;
+        return is_new;
 }
 
 int task_type_set_retry(TaskType *type, const RetryPolicy *retry) {
@@ -66,14 +109,23 @@ int task_type_set_retry(TaskType *type, const RetryPolicy *retry) {
         return 0;
 }
 
+static void type_free(TaskType *type) {
+        for (size_t i = 0; i < type->n_workers; i++)
+                type_terms_done(&type->terms[i]);
+        type_terms_done(&type->limits);
+        lane_done(&type->lane);
+        free(type->description);
+        free(type->retry);
+        free(type->workers);
+        free(type->terms);
+        free(type);
+}
+
 void task_types_free(TaskType **types) {
         TaskType *type, *next;
 
         HASH_ITER(hh, *types, type, next) {
                 HASH_DEL(*types, type);
-                free(type->description);
-                free(type->retry);
-                free(type->workers);
-                free(type);
+                type_free(type);
         }
 }

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "parse-util.h"
 #include "time-util.h"
 #include "worker.h"
 
@@ -75,10 +76,14 @@ Worker *worker_free(WorkerRegistry *r, Worker *w) {
         if (!w)
                 return NULL;
         assert(w->n_leased == 0);
-        clear_types(w);
+        for (size_t i = 0; i < w->n_types; i++) {
+                task_type_remove_worker(w->types[i], w);
+                (void) task_type_apply_terms(w->types[i], now_usec(CLOCK_MONOTONIC));
+        }
         worker_detach(w);
         HASH_DEL(r->workers, w);
         free(w->types);
+        strv_free(w->labels);
         free(w->id);
         free(w->address);
         free(w->host);
@@ -115,6 +120,13 @@ int worker_set_types(Worker *w, TaskType **types, size_t n) {
                 w->types[w->n_types++] = types[i];
         }
         return 0;
+}
+
+bool worker_has_labels(const Worker *w, char *const *labels) {
+        STRV_FOREACH(label, (char **) labels)
+                if (!strv_contains(w->labels, *label))
+                        return false;
+        return true;
 }
 
 void worker_seen(Worker *w) {

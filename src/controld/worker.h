@@ -24,6 +24,9 @@ struct Worker {
         bool is_stalled; /* does not read: gets nothing before the next tick */
         bool local;      /* started by controld itself */
         bool on_demand;  /* it was told that it is woken when needed, and so may leave when idle */
+        bool is_drained; /* an administrator wants it to get nothing more */
+        bool is_leaving; /* it wants nothing more itself */
+        char **labels;   /* sorted; NULL: none */
         WorkerState state;
         Peer *peer; /* its connection; NULL when that is gone */
         uint32_t slots,
@@ -66,6 +69,9 @@ void worker_detach(Worker *w);
 
 /* Replaces what it offers. -ENOMEM leaves it offering a part. */
 int worker_set_types(Worker *w, TaskType **types, size_t n);
+
+/* Whether it has all of these labels (NULL: none). */
+bool worker_has_labels(const Worker *w, char *const *labels);
 
 void worker_seen(Worker *w);
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "client-internal.h"
+#include "json-util.h"
 #include "time-util.h"
 
 static int check_number(fastworker_client *c, size_t n) {
@@ -104,6 +105,28 @@ _public_ int fastworker_backup(fastworker_client *c, const char *path) {
         if (!wire_field_is_valid(WIRE_KIND_TEXT, &field))
                 return client_fail(c, EINVAL, "The path of the file is too long.");
         return request_ask(c, WIRE_BACKUP, path, field.iov_len, &reply, NULL);
+}
+
+_public_ int fastworker_set_paused(fastworker_client *c, const char *what, const char *name,
+                                   int paused) {
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+        struct iovec field;
+        Reply reply = {};
+
+        if (!what || !name ||
+            (!streq(what, "type") && !streq(what, "priority") && !streq(what, "worker")))
+                return client_fail(c, EINVAL,
+                                   "What can be paused is a \"type\", a \"priority\" or a "
+                                   "\"worker\", with its name.");
+        if (!o || json_add_string(o, what, name) < 0 || json_add_bool(o, "paused", paused) < 0)
+                return client_fail(c, ENOMEM, "Out of memory.");
+        field.iov_base = (char *) json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+        if (!field.iov_base)
+                return client_fail(c, ENOMEM, "Out of memory.");
+        field.iov_len = strlen(field.iov_base);
+        if (!wire_field_is_valid(WIRE_KIND_OPTIONS, &field))
+                return client_fail(c, EINVAL, "The name is too long.");
+        return request_ask(c, WIRE_PAUSE, field.iov_base, field.iov_len, &reply, NULL);
 }
 
 /* --- looking at tasks --- */

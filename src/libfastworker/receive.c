@@ -18,6 +18,7 @@ static WireVerb expected_answer(WireVerb request) {
         case WIRE_RETRY:
         case WIRE_PURGE:
         case WIRE_BACKUP:
+        case WIRE_PAUSE:
                 return WIRE_ACK;
         default:
                 return WIRE_INFO;

@@ -47,6 +47,7 @@ typedef enum WireVerb {
         WIRE_RETRY,
         WIRE_PURGE,
         WIRE_BACKUP,
+        WIRE_PAUSE,
         WIRE_LIST,
         WIRE_WORKERS,
         WIRE_QUEUES,

@@ -33,6 +33,7 @@ static const WireSchema schemas[_WIRE_VERB_MAX] = {
         [WIRE_RETRY]      = { "RETRY",      WIRE_CLIENT_TO_CONTROLD,   "",     "i",      1, true  },
         [WIRE_PURGE]      = { "PURGE",      WIRE_CLIENT_TO_CONTROLD,   "",     "i",      1, true  },
         [WIRE_BACKUP]     = { "BACKUP",     WIRE_CLIENT_TO_CONTROLD,   "t",    "",       0, false },
+        [WIRE_PAUSE]      = { "PAUSE",      WIRE_CLIENT_TO_CONTROLD,   "x",    "",       0, false },
         [WIRE_LIST]       = { "LIST",       WIRE_CLIENT_TO_CONTROLD,   "x",    "",       0, false },
         [WIRE_WORKERS]    = { "WORKERS",    WIRE_CLIENT_TO_CONTROLD,   "",     "",       0, false },
         [WIRE_QUEUES]     = { "QUEUES",     WIRE_CLIENT_TO_CONTROLD,   "",     "",       0, false },

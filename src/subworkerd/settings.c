@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "limit-text.h"
 #include "parse-util.h"
 #include "settings.h"
 #include "time-util.h"
@@ -34,6 +35,8 @@ static const ConfItem items[] = {
         { "Subworker", "Concurrency", "concurrency", "FASTWORKER_WORKER_CONCURRENCY", "N", CONF_UINT, S(concurrency),
           .default_text = "1", .min = 1, .max = 1024,
           .help = "tasks it runs at once" },
+        { "Subworker", "Labels", "labels", "FASTWORKER_LABELS", "LABEL", CONF_LIST, S(labels),
+          .help = "what it has that tasks may ask for, like gpu" },
         { "Subworker", "DrainSec", "drain-timeout", NULL, "SECONDS", CONF_USEC, S(drain_usec),
           .default_text = "30", .min = 0, .max = 24 * 3600 * USEC_PER_SEC,
           .help = "how long running tasks may go on when it is asked to stop" },
@@ -119,6 +122,12 @@ int settings_check(const Settings *s, char **ret_error) {
         if (!s->python || s->python[0] != '/')
                 return fail(ret_error, "Python", s->python ?: "",
                             "the absolute name of a program is needed");
+        if (strv_length(s->labels) > LABELS_MAX)
+                return fail(ret_error, "Labels", "...", "there may be at most 32");
+        STRV_FOREACH(label, s->labels)
+                if (!label_is_valid(*label))
+                        return fail(ret_error, "Labels", *label,
+                                    "a label is 1 to 63 letters, digits or _ . : -");
         if (s->local && !s->control_plane_address)
                 return fail(ret_error, "--local", "yes", "needs --control-plane-address");
         return 0;

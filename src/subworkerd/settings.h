@@ -8,6 +8,7 @@ typedef struct Settings {
         char *control_plane_address, *discovery_address, *base_address;
         char **task_modules, **module_path;
         char *python;
+        char **labels;
         uint64_t concurrency, idle_timeout_usec, drain_usec, prefetch_max, max_result_bytes;
         uint64_t task_memory_max, recycle_tasks,
                 recycle_memory; /* UINT64_MAX, 0, UINT64_MAX: no limit */

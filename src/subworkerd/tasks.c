@@ -8,6 +8,7 @@
 #include "json-util.h"
 #include "log.h"
 #include "message-ids.h"
+#include "parse-util.h"
 #include "subworkerd.h"
 #include "time-util.h"
 
@@ -159,6 +160,20 @@ static int add_types(const Subworkerd *s, struct json_object *o) {
         return r;
 }
 
+static int add_labels(const Subworkerd *s, struct json_object *o) {
+        struct json_object *list;
+        int r;
+
+        if (strv_length(s->settings->labels) == 0)
+                return 0;
+        list = json_object_new_array();
+        r = json_add(o, "labels", list);
+        STRV_FOREACH(label, s->settings->labels)
+                if (r >= 0 && json_object_array_add(list, json_object_new_string(*label)) < 0)
+                        r = -ENOMEM;
+        return r;
+}
+
 static int put_info(const Subworkerd *s, WireOut *out, struct json_object *o) {
         const char *text;
         size_t size;
@@ -173,6 +188,8 @@ static int put_info(const Subworkerd *s, WireOut *out, struct json_object *o) {
                 r = json_add_string(o, "version", PACKAGE_VERSION);
         if (r >= 0)
                 r = json_add_bool(o, "local", s->settings->local);
+        if (r >= 0)
+                r = add_labels(s, o);
         if (r >= 0)
                 r = add_types(s, o);
         if (r < 0)

@@ -177,7 +177,8 @@ def test_overview(sandbox):
     equal(client.info("LIST", '{"name":"nobody-offers-this"}')["tasks"], [])
 
     types = {t["name"]: t for t in client.info("TYPES")["types"]}
-    equal(types["noop"], {"name": "noop", "description": "Does nothing.", "queued": 3, "workers": ["sw1"]})
+    equal(types["noop"], {"name": "noop", "description": "Does nothing.", "queued": 3, "leased": 0, "concurrency": None,
+                          "rate_limit": None, "labels": [], "paused": False, "workers": ["sw1"]})
 
     verb, fields = client.request("HELLO", '{"name":"test","versions":[1]}')
     welcome = json.loads(fields[0])
