@@ -56,8 +56,9 @@ static int lose_answer(FakeCounter counter, const char *const *task_ids, size_t 
 
         fake_mute_once(fake);
         ck_assert_int_eq(pthread_create(&thread, NULL, restart_when_done, &counter), 0);
-        r = counter == FAKE_PURGES ? fastworker_purge(client, task_ids, n)
-                                   : fastworker_retry(client, task_ids, n);
+        r = counter == FAKE_PURGES      ? fastworker_purge(client, task_ids, n)
+            : counter == FAKE_SCHEDULES ? fastworker_schedule_remove(client, task_ids[0])
+                                        : fastworker_retry(client, task_ids, n);
         ck_assert_int_eq(pthread_join(thread, NULL), 0);
         return r;
 }
@@ -248,6 +249,48 @@ START_TEST(lists) {
 }
 END_TEST
 
+static void assert_asked(char *json, const char *expected) {
+        ck_assert_str_eq(json, expected);
+        free(json);
+}
+
+START_TEST(schedules) {
+        static char large[20000000];
+        char id[FASTWORKER_TASK_ID_SIZE] = "";
+        char *json = NULL;
+
+        ck_assert_ok(fastworker_schedule_add(client, "{\"name\":\"n\"}", &json));
+        assert_asked(json, "{\"action\":\"add\",\"asked\":{\"name\":\"n\"}}");
+        ck_assert_ok(fastworker_schedule_list(client, NULL, &json));
+        assert_asked(json, "{\"action\":\"list\",\"asked\":{}}");
+        ck_assert_ok(fastworker_schedule_next(client, "s", 7, &json));
+        assert_asked(json, "{\"action\":\"next\",\"asked\":{\"count\":7,\"name\":\"s\"}}");
+        ck_assert_ok(fastworker_schedule_pause(client, "s"));
+        ck_assert_ok(fastworker_schedule_resume(client, "s"));
+        ck_assert_ok(fastworker_schedule_run(client, "s", id));
+        ck_assert_uint_eq(strlen(id), FASTWORKER_TASK_ID_SIZE - 1);
+        ck_assert_ok(fastworker_schedule_run(client, "s", NULL));
+        ck_assert_uint_eq(fake_count(fake, FAKE_SCHEDULES), 7);
+
+        ck_assert_fails(fastworker_schedule_pause(client, "t"), ENOENT, "no such schedule");
+        ck_assert_str_eq(fastworker_client_get_error_code(client), "unknown-schedule");
+        ck_assert_fails(fastworker_schedule_remove(client, "t"), ENOENT, "no such schedule");
+        ck_assert_fails(fastworker_schedule_pause(client, NULL), EINVAL, "is missing");
+        ck_assert_fails(fastworker_schedule_next(client, NULL, 1, &json), EINVAL, "is missing");
+        ck_assert_fails(fastworker_schedule_add(client, NULL, &json), EINVAL, "is missing");
+        memset(large, ' ', sizeof(large) - 1);
+        ck_assert_fails(fastworker_schedule_add(client, large, &json), EMSGSIZE, "at most");
+}
+END_TEST
+
+START_TEST(schedule_is_removed_though_the_answer_was_lost) {
+        const char *name = "s";
+
+        ck_assert_ok(lose_answer(FAKE_SCHEDULES, &name, 1));
+        ck_assert_fails(fastworker_schedule_remove(client, name), ENOENT, "no such schedule");
+}
+END_TEST
+
 int main(void) {
         Suite *s = suite_create("client: admin");
         TCase *t = tcase_create("admin");
@@ -265,6 +308,8 @@ int main(void) {
         tcase_add_test(t, refused_for_lack_of_space_and_as_not_unique);
         tcase_add_test(t, tasks_as_they_are);
         tcase_add_test(t, lists);
+        tcase_add_test(t, schedules);
+        tcase_add_test(t, schedule_is_removed_though_the_answer_was_lost);
         suite_add_tcase(s, t);
         return check_run(s);
 }

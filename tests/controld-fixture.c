@@ -8,6 +8,7 @@
 #include "ops.h"
 #include "pause.h"
 #include "persist.h"
+#include "schedule-run.h"
 
 typedef struct Sent {
         char peer[16];
@@ -116,6 +117,7 @@ static void stop(void) {
         c->store = store_close(c->store);
         if (c->backup)
                 c->backup = ledger_drop(c->backup);
+        schedules_done(c);
         ledger_done(&c->ledger);
         held_done(&c->held);
         HASH_ITER(hh, c->workers.workers, w, next_worker) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The fake coordinator's RETRY, PURGE, BACKUP and LIST. */
+/* The fake coordinator's RETRY, PURGE, BACKUP, SCHEDULE and LIST. */
 
 #include <inttypes.h>
 
@@ -48,6 +48,27 @@ void fake_mute_once(Fake *f) {
         atomic_store(&f->is_mute_once, true);
 }
 
+static void schedule(Fake *f, const WireMessage *m) {
+        _cleanup_json_ struct json_object *o = NULL, *answer = json_object_new_object();
+        _cleanup_free_ char *action = wire_get_string(&m->fields[0]);
+        const struct iovec *field = &m->fields[1];
+        const char *name = NULL;
+
+        MUST(action && json_parse_object(field->iov_base, field->iov_len, &o, NULL) == 0);
+        MUST(json_get_string(o, "name", &name) >= 0);
+        if (!streq(action, "add") && name && (!streq(name, "s") || f->is_schedule_gone)) {
+                fake_refuse(f, m, WIRE_ERROR_UNKNOWN_SCHEDULE, "there is no such schedule");
+                return;
+        }
+        f->is_schedule_gone = f->is_schedule_gone || streq(action, "rm");
+        fake_add(f, FAKE_SCHEDULES, 1);
+        if (atomic_exchange(&f->is_mute_once, false))
+                return;
+        MUST(json_add_string(answer, "action", action) == 0);
+        MUST(json_add(answer, "asked", TAKE_PTR(o)) == 0);
+        fake_answer_info(f, m, WIRE_INFO, json_object_to_json_string_ext(answer, JSON_COMPACT));
+}
+
 static void pause_or_resume(Fake *f, const WireMessage *m) {
         if (memmem(m->fields[0].iov_base, m->fields[0].iov_len, "nobody", strlen("nobody"))) {
                 fake_refuse(f, m, WIRE_ERROR_BAD_ARGUMENT, "there is no subworker nobody");
@@ -63,6 +84,10 @@ void fake_administer(Fake *f, const WireMessage *m) {
 
         if (m->verb == WIRE_PAUSE) {
                 pause_or_resume(f, m);
+                return;
+        }
+        if (m->verb == WIRE_SCHEDULE) {
+                schedule(f, m);
                 return;
         }
         if (m->verb != WIRE_BACKUP) {

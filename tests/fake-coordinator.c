@@ -293,6 +293,12 @@ static const char *canned_answer(WireVerb verb) {
         }
 }
 
+static void on_forget(Fake *f, const WireMessage *m) {
+        fake_add(f, FAKE_FORGETS, m->n_groups);
+        wire_begin(&f->out, WIRE_ACK, &m->correlation);
+        fake_reply(f);
+}
+
 static void on_message(Fake *f, const WireMessage *m) {
         const char *code = f->refuse_code;
         FakeTask *t;
@@ -322,13 +328,12 @@ static void on_message(Fake *f, const WireMessage *m) {
                 on_wait(f, m);
                 return;
         case WIRE_FORGET:
-                fake_add(f, FAKE_FORGETS, m->n_groups);
-                wire_begin(&f->out, WIRE_ACK, &m->correlation);
-                fake_reply(f);
+                on_forget(f, m);
                 return;
         case WIRE_RETRY:
         case WIRE_PURGE:
         case WIRE_BACKUP:
+        case WIRE_SCHEDULE:
         case WIRE_PAUSE:
                 fake_administer(f, m);
                 return;

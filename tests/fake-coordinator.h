@@ -13,7 +13,7 @@
  *
  * The unique key "taken" is. LIST gives the tasks, or one made up while there are none, in small pages. What RETRY
  * queues again stays queued. A backup holds the word "store"; one to /mute gets
- * no answer.
+ * no answer. SCHEDULE is answered with what was asked for; the schedule "s" is there until it is removed.
  *
  * Tasks and idempotency keys outlive fake_stop() and fake_start() unless fake_forget() is called between. */
 
@@ -31,7 +31,8 @@ typedef enum FakeCounter {
         FAKE_FORGETS,
         FAKE_RETRIES, /* ids in RETRY messages that were followed */
         FAKE_PURGES,
-        FAKE_BACKUPS, /* asked for */
+        FAKE_BACKUPS,   /* asked for */
+        FAKE_SCHEDULES, /* requests that were followed */
         FAKE_REQUESTS,
         _FAKE_COUNTER_MAX,
 } FakeCounter;
@@ -47,7 +48,7 @@ void fake_refuse_all(Fake *f, const char *code, const char *text);
 
 /* When the next RETRY or PURGE comes, its n-th task (from 1) has just been queued again by somebody else. */
 void fake_steal(Fake *f, unsigned n);
-/* The next RETRY or PURGE is done, but not answered. */
+/* The next RETRY, PURGE or SCHEDULE is done, but not answered. */
 void fake_mute_once(Fake *f);
 /* The options of the task that was submitted last, or "". While no submit is on its way. */
 const char *fake_options(const Fake *f);

@@ -36,7 +36,7 @@ struct Fake {
         const char *_Atomic refuse_code, *_Atomic refuse_text;
         _Atomic unsigned counters[_FAKE_COUNTER_MAX];
         _Atomic unsigned n_stolen;
-        atomic_bool is_mute_once;
+        atomic_bool is_mute_once, is_schedule_gone;
         char options[WIRE_OPTIONS_MAX + 1];
         FakeTask *tasks, *keys, *slow;
         Frames in;

@@ -64,6 +64,20 @@ int fastworker_backup(fastworker_client *c, const char *path);
  * ("worker") gets none, until it is called with paused = 0. What runs goes on. */
 int fastworker_set_paused(fastworker_client *c, const char *what, const char *name, int paused);
 
+/* Schedules, which submit a task again and again. add: the document is a JSON object with "name", "task", "cron" or
+ * "interval" and so on, as the protocol has it; the answer shows the schedule. -EEXIST: there is another one of that
+ * name. list: the options are a JSON object or NULL; a page, with "next" if there are more. next: the next n (1 to 100)
+ * times at which it is due. run: submits its task now, outside of the plan (ret_task_id may be NULL). -ENOENT: there is
+ * no schedule of that name. */
+int fastworker_schedule_add(fastworker_client *c, const char *document, char **ret_json);
+int fastworker_schedule_list(fastworker_client *c, const char *options, char **ret_json);
+int fastworker_schedule_next(fastworker_client *c, const char *name, unsigned n, char **ret_json);
+int fastworker_schedule_pause(fastworker_client *c, const char *name);
+int fastworker_schedule_resume(fastworker_client *c, const char *name);
+int fastworker_schedule_run(fastworker_client *c, const char *name,
+                            char ret_task_id[FASTWORKER_TASK_ID_SIZE]);
+int fastworker_schedule_remove(fastworker_client *c, const char *name);
+
 /* The time until the answer came. */
 int fastworker_ping(fastworker_client *c, uint64_t *ret_usec);
 

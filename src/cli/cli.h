@@ -42,6 +42,7 @@ int verb_logs(int argc, char *argv[]);
 int verb_pause(int argc, char *argv[]);
 int verb_ping(int argc, char *argv[]);
 int verb_queues(int argc, char *argv[]);
+int verb_schedule(int argc, char *argv[]);
 int verb_resume(int argc, char *argv[]);
 int verb_status(int argc, char *argv[]);
 int verb_submit(int argc, char *argv[]);

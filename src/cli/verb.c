@@ -24,6 +24,8 @@ const Verb verbs[] = {
         { "resume", verb_resume, "Begin tasks of a type or a priority again" },
         { "drain", verb_drain, "Give a subworker no more tasks" },
         { "dead", verb_dead, "List, retry or purge tasks that crashed too often" },
+        { "schedule", verb_schedule,
+          "List, add, pause, run or remove schedules of periodic tasks" },
         { "backup", verb_backup, "Write a copy of the coordinator's store" },
         { "export", verb_export, "Print tasks with all that belongs to them, one a line" },
         { "import", verb_import, "Submit tasks that export has printed" },

@@ -15,6 +15,7 @@
 #include "reload-request.h"
 #include "results.h"
 #include "scale.h"
+#include "schedule.h"
 #include "settings.h"
 #include "store.h"
 #include "timers.h"
@@ -51,6 +52,7 @@ struct Controld {
         TaskType *types;
         Queue queue;
         Timers timers;
+        Schedules schedules;
         WorkerRegistry workers;
         struct DrainedWorker *drained; /* see pause.h */
         Results results;

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "ops.h"
 #include "persist.h"
+#include "schedule-run.h"
 #include "time-util.h"
 
 #define OPEN UINT64_MAX
@@ -27,7 +28,9 @@ struct LedgerEntry {
         TAILQ_ENTRY(LedgerEntry) link;
         uint64_t ticket; /* OPEN: of the open batch */
         LedgerKind kind;
-        bool wait;      /* a submit whose results are to be pushed */
+        bool wait; /* a submit whose results are to be pushed */
+        Schedule *schedule;
+        char *info;
         size_t n_known; /* of a refused submit: how many of its tasks were taken before */
         Peer *peer;     /* whom to answer; kept by n_pending */
         size_t correlation_size;
@@ -48,6 +51,7 @@ bool ledger_is_empty(const Ledger *l) {
 LedgerEntry *ledger_drop(LedgerEntry *e) {
         if (e->peer)
                 e->peer->n_pending--;
+        free(e->info);
         free(e);
         return NULL;
 }
@@ -120,6 +124,15 @@ void ledger_silence(LedgerEntry *e) {
                 return;
         e->peer->n_pending--;
         e->peer = NULL;
+}
+
+void ledger_set_schedule(LedgerEntry *e, Schedule *s) {
+        e->schedule = s;
+}
+
+int ledger_set_info(LedgerEntry *e, const char *text) {
+        e->info = strdup(text);
+        return e->info ? 0 : -ENOMEM;
 }
 
 void ledger_note(LedgerEntry *e, const Task *t, bool is_own) {
@@ -302,6 +315,32 @@ static void settle_end(Controld *c, LedgerEntry *e) {
         answer(c, e);
 }
 
+static void settle_schedule(Controld *c, LedgerEntry *e) {
+        struct iovec id = correlation(e);
+
+        /* One that was run by a request that came before this one, and was refused, cannot be told as made. */
+        if (!e->schedule && names_left_out(c, e)) {
+                refuse_submit(c, e);
+                return;
+        }
+        for (size_t i = 0; i < e->n; i++)
+                if (e->tasks[i].is_own)
+                        task_enqueue(c, find(c, &e->tasks[i]));
+        wire_begin(&c->out, WIRE_INFO, &id);
+        wire_put_string(&c->out, e->info);
+        answer(c, e);
+        if (e->schedule)
+                schedule_settle(c, TAKE_PTR(e->schedule));
+}
+
+static void refuse_schedule(Controld *c, LedgerEntry *e) {
+        (void) drop_tasks(c, e);
+        e->n_known = 0;
+        refuse_submit(c, e);
+        if (e->schedule)
+                schedule_refuse(c, TAKE_PTR(e->schedule));
+}
+
 static void settle_returns(Controld *c, uint64_t ticket) {
         Task *t;
 
@@ -330,6 +369,9 @@ void ledger_settle(Controld *c, uint64_t ticket) {
                 case LEDGER_STOP:
                         settle_stop(c, e);
                         break;
+                case LEDGER_SCHEDULE:
+                        settle_schedule(c, e);
+                        break;
                 case LEDGER_END:
                 case LEDGER_QUIET:
                 case LEDGER_DONE:
@@ -349,6 +391,12 @@ void ledger_refuse_submits(Controld *c, uint64_t ticket) {
                 next = TAILQ_NEXT(e, link);
                 if (e->ticket > ticket)
                         break;
+                if (e->ticket == ticket && e->kind == LEDGER_SCHEDULE &&
+                    (e->n > 0 || e->schedule)) {
+                        refuse_schedule(c, e);
+                        ledger_undo(&c->ledger, e);
+                        continue;
+                }
                 if (e->ticket != ticket || e->kind != LEDGER_SUBMIT)
                         continue;
                 (void) drop_tasks(c, e); /* the store has none of them */

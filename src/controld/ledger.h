@@ -17,10 +17,11 @@ typedef struct Ledger {
 typedef enum LedgerKind {
         LEDGER_SUBMIT, /* new tasks enter the queue; ACCEPTED, or a refusal when there was no space */
         LEDGER_END,    /* ended tasks become results; ACK to the worker that told */
-        LEDGER_CANCEL,  /* the same; CANCELLED to the client */
-        LEDGER_STOP,    /* a running task is to be stopped; CANCELLED to the client */
-        LEDGER_QUIET,   /* an end that nobody asked for */
-        LEDGER_DONE,    /* something else was done; ACK */
+        LEDGER_CANCEL, /* the same; CANCELLED to the client */
+        LEDGER_STOP,   /* a running task is to be stopped; CANCELLED to the client */
+        LEDGER_QUIET,  /* an end that nobody asked for */
+        LEDGER_DONE,   /* something else was done; ACK */
+        LEDGER_SCHEDULE, /* tasks of a schedule enter the queue, and it goes on; INFO if somebody asked */
         LEDGER_REFUSED, /* a submit of which the store has a part is undone; the refusal */
 } LedgerKind;
 
@@ -34,6 +35,10 @@ bool ledger_is_empty(const Ledger *l);
 int ledger_add(Ledger *l, LedgerKind kind, const Request *r, size_t n, LedgerEntry **ret);
 /* is_own: this request makes the task, or ends it; it does not just name it. */
 void ledger_note(LedgerEntry *e, const Task *t, bool is_own);
+/* For LEDGER_SCHEDULE: whose progress it is (NULL: nobody's any more), and the answer, copied. The latter: -ENOMEM. */
+typedef struct Schedule Schedule;
+void ledger_set_schedule(LedgerEntry *e, Schedule *s);
+int ledger_set_info(LedgerEntry *e, const char *text);
 /* It takes effect, but its answer is not sent: not all of the request was done. NULL is fine. */
 void ledger_silence(LedgerEntry *e);
 /* Takes an entry of the open batch back. */

@@ -15,6 +15,7 @@
 #include "pause.h"
 #include "persist.h"
 #include "reload.h"
+#include "schedule-run.h"
 #include "time-util.h"
 #include "turn.h"
 #include "worker-care.h"
@@ -64,6 +65,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         is_late = now > usec + TICK_USEC && !c->tick_was_late;
         c->tick_was_late = is_late;
         worker_care(c, is_late);
+        schedule_care(c);
         retry_stalled_peers(c);
         local_worker_care(c->local);
         r = scale_care(c->scale);
@@ -373,6 +375,7 @@ Controld *manager_free(Controld *c) {
         local_worker_free(c->local);
         c->scale = scale_free(c->scale);
         c->store = store_close(c->store);
+        schedules_done(c);
         if (c->backup)
                 c->backup = ledger_drop(c->backup);
         ledger_done(&c->ledger);

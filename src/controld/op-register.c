@@ -12,6 +12,7 @@
 #include "parse-util.h"
 #include "pause.h"
 #include "persist.h"
+#include "schedule-run.h"
 #include "time-util.h"
 #include "worker-care.h"
 
@@ -212,9 +213,11 @@ static int get_types(Controld *c, const Registration *g, TaskType *ret[], size_t
                 if (r < 0)
                         return r;
                 set_priority(type, &g->offers[i]);
+                schedule_bring(c, type, g->id, g->offers[i].options);
                 type->is_local = type->is_local || g->local;
                 ret[n++] = type;
         }
+        schedule_brought(c, g->id, stamp);
         *ret_n = n;
         return 0;
 }

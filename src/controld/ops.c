@@ -8,7 +8,7 @@ static const OpHandler client_ops[_WIRE_VERB_MAX] = {
         [WIRE_STATUS] = op_status,   [WIRE_CANCEL] = op_cancel,     [WIRE_LIST] = op_list,
         [WIRE_WORKERS] = op_workers, [WIRE_QUEUES] = op_queues,     [WIRE_TYPES] = op_types,
         [WIRE_STATS] = op_stats,     [WIRE_RETRY] = op_retry,       [WIRE_PURGE] = op_purge,
-        [WIRE_BACKUP] = op_backup,   [WIRE_PAUSE] = op_set_paused,
+        [WIRE_BACKUP] = op_backup,   [WIRE_SCHEDULE] = op_schedule, [WIRE_PAUSE] = op_set_paused,
 };
 
 static const OpHandler worker_ops[_WIRE_VERB_MAX] = {

@@ -41,6 +41,8 @@ int op_retry(Controld *c, const Request *r);
 int op_purge(Controld *c, const Request *r);
 int op_backup(Controld *c, const Request *r);
 
+/* op-schedule.c */
+int op_schedule(Controld *c, const Request *r);
 
 /* op-pause.c */
 int op_set_paused(Controld *c, const Request *r);

@@ -58,6 +58,18 @@ int persist_submit(Controld *c, Task *const tasks[], const bool is_new[], size_t
         return n_batch > 0 ? store_submit(c->store, batch, n_batch) : 0;
 }
 
+int persist_move_schedule(Controld *c, const StoreSchedule *move, Task *const tasks[], size_t n) {
+        _cleanup_free_ StoreTask *batch = reallocarray(NULL, n + 1, sizeof(StoreTask));
+        size_t n_batch = 0;
+
+        if (!batch)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                if (!tasks[i]->in_memory)
+                        batch[n_batch++] = store_task(tasks[i]);
+        return store_move_schedule(c->store, move, batch, n_batch);
+}
+
 int persist_end(Controld *c, const Task *t) {
         StoreTask end;
 

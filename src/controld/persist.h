@@ -7,6 +7,8 @@
 
 /* New tasks, all or none. -ENOMEM. */
 int persist_submit(Controld *c, Task *const tasks[], const bool is_new[], size_t n);
+/* The same for the tasks that a schedule made on its way to where it is now, with that. */
+int persist_move_schedule(Controld *c, const StoreSchedule *move, Task *const tasks[], size_t n);
 /* The task ends: what task_set_end() keeps, completed_usec and end_state are set. -ENOMEM. */
 int persist_end(Controld *c, const Task *t);
 

@@ -9,6 +9,7 @@
 #include "pause.h"
 #include "persist.h"
 #include "recover.h"
+#include "schedule-run.h"
 #include "submit-options.h"
 #include "task-lane.h"
 #include "time-util.h"
@@ -151,6 +152,12 @@ static int on_type(const char *name, void *userdata) {
         return task_type_get(&y->controld->types, name, &type);
 }
 
+static int on_schedule(const StoreSchedule *s, void *userdata) {
+        Recovery *y = userdata;
+
+        return schedule_recover(y->controld, s);
+}
+
 static int on_paused(const char *what, void *userdata) {
         Recovery *y = userdata;
 
@@ -202,6 +209,7 @@ int recover(Controld *c) {
         Recovery y = { .controld = c };
         const StoreLoad load = { .task = on_task,
                                  .type = on_type,
+                                 .schedule = on_schedule,
                                  .paused = on_paused,
                                  .progress = on_progress,
                                  .userdata = &y };

@@ -148,6 +148,8 @@ static int read_rest(struct json_object *o, char ret_error[static 160]) {
                 return r;
         if (json_get_string(o, "traceparent", &unused_text) < 0)
                 return fail(ret_error, "the option \"traceparent\" must be text", "");
+        if (json_get_string(o, "schedule", &unused_text) < 0)
+                return fail(ret_error, "the option \"schedule\" must be text", "");
         return 0;
 }
 
@@ -167,6 +169,7 @@ static int read_all(struct json_object *o, SubmitOptions *ret, char ret_error[st
                                              "timeout",
                                              "soft_timeout",
                                              "traceparent",
+                                             "schedule",
                                              "labels",
                                              "concurrency_key",
                                              "concurrency",

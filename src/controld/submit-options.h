@@ -12,7 +12,8 @@
  *     "expires": SECONDS or TIME       it is not begun any more so long after it was taken, or after that time (RFC 3339)
  *     "labels", "concurrency_key", "concurrency"    see task-lane.h
  *     "max_retries" and so on          see retry.h
- *     "timeout", "soft_timeout": SECONDS, "traceparent": TEXT    for the subworker */
+ *     "timeout", "soft_timeout": SECONDS, "traceparent": TEXT    for the subworker
+ *     "schedule": TEXT                 the schedule that the task comes from: says so, and that is all */
 
 #include <json-c/json.h>
 #include <stdbool.h>

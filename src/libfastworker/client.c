@@ -43,6 +43,7 @@ static int errno_of_code(WireError code) {
         case WIRE_ERROR_UNKNOWN_TASK_TYPE:
                 return ENXIO;
         case WIRE_ERROR_UNKNOWN_TASK:
+        case WIRE_ERROR_UNKNOWN_SCHEDULE:
                 return ENOENT;
         case WIRE_ERROR_QUEUE_FULL:
                 return ENOBUFS;

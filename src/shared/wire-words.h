@@ -48,6 +48,7 @@ typedef enum WireVerb {
         WIRE_PURGE,
         WIRE_BACKUP,
         WIRE_PAUSE,
+        WIRE_SCHEDULE,
         WIRE_LIST,
         WIRE_WORKERS,
         WIRE_QUEUES,
@@ -91,14 +92,15 @@ typedef enum WireError {
         WIRE_ERROR_TOO_LARGE,           /* longer than the limit that the text names */
         WIRE_ERROR_UNKNOWN_TASK_TYPE,   /* no subworker ever offered a task of this name */
         WIRE_ERROR_UNKNOWN_TASK,        /* this id is expired or was never given */
-        WIRE_ERROR_QUEUE_FULL,     /* a limit on queued tasks or open waits is reached: try later */
-        WIRE_ERROR_EXISTS,         /* a task with this unique key has not ended */
-        WIRE_ERROR_NO_SPACE,       /* the store is full: try later */
-        WIRE_ERROR_DENIED,         /* the peer's role does not include this */
-        WIRE_ERROR_NOT_REGISTERED, /* a subworker must REGISTER first (again, after a restart) */
-        WIRE_ERROR_NAME_IN_USE,    /* another live subworker has this worker id */
-        WIRE_ERROR_STOPPING,       /* the daemon is shutting down */
-        WIRE_ERROR_INTERNAL,       /* out of memory or the like: nothing was done */
+        WIRE_ERROR_QUEUE_FULL, /* a limit on queued tasks or open waits is reached: try later */
+        WIRE_ERROR_EXISTS,     /* a task with this unique key has not ended */
+        WIRE_ERROR_NO_SPACE,   /* the store is full: try later */
+        WIRE_ERROR_UNKNOWN_SCHEDULE, /* there is no schedule of this name */
+        WIRE_ERROR_DENIED,           /* the peer's role does not include this */
+        WIRE_ERROR_NOT_REGISTERED,   /* a subworker must REGISTER first (again, after a restart) */
+        WIRE_ERROR_NAME_IN_USE,      /* another live subworker has this worker id */
+        WIRE_ERROR_STOPPING,         /* the daemon is shutting down */
+        WIRE_ERROR_INTERNAL,         /* out of memory or the like: nothing was done */
         _WIRE_ERROR_MAX,
         _WIRE_ERROR_INVALID = -EINVAL,
 } WireError;

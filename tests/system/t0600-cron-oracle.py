@@ -12,7 +12,9 @@
 2. A model that looks at each minute of the days around changes of the clocks, with Python's zoneinfo, and applies
    the rules of src/shared/cron.h literally.
 
-Both also show that no time comes twice: the times of each answer rise strictly."""
+Both also show that no time comes twice: the times of each answer rise strictly.
+
+And what the coordinator's schedules fire over those two years is compared with these times, one by one."""
 
 import concurrent.futures
 import datetime
@@ -169,6 +171,38 @@ def cron_next(lines):
     return answers
 
 
+def fired(catch_up, schedules):
+    """Asks tests/schedule-fire: for which due times each schedule made tasks over the two years."""
+    lines = [f"{catch_up} {zone} {BEGIN} {END} {expression}" for zone, expression in schedules]
+    result = subprocess.run([f"{BUILD}/tests/schedule-fire"], input="".join(f"{line}\n" for line in lines), text=True,
+                            capture_output=True, timeout=600, check=False)
+    assert result.returncode == 0, f"{result.stdout[:1000]}{result.stderr}"
+    answers = [[int(n) for n in line.split()] for line in result.stdout.splitlines()]
+    assert len(answers) == len(lines)
+    return answers
+
+
+def oracle_schedules():
+    schedules = [line.split(None, 1) for line in ORACLE.strip().splitlines()]
+    assert len(schedules) == 100 and len(set(map(tuple, schedules))) == 100, len(schedules)
+    return schedules
+
+
+def test_firing():
+    """What fires, by a clock that is early and late and with a process that is killed all the time, is what is due: no
+    difference, no double fire."""
+    schedules = oracle_schedules()
+    dues = cron_next([f"{zone} {BEGIN} {END} {expression}" for zone, expression in schedules])
+    for catch_up in ("skip", "one", "all"):
+        answers = fired(catch_up, schedules)
+        for schedule, due, answer in zip(schedules, dues, answers):
+            assert len(answer) == len(set(answer)), f"{catch_up} {schedule}: fired twice"
+            missing, more = sorted(set(due) - set(answer)), sorted(set(answer) - set(due))
+            assert answer == due, f"{catch_up} {schedule}: not fired {missing[:5]}, fired {more[:5]}"
+        print(f"{len(schedules)} schedules over two years, catch-up policy {catch_up}: "
+              f"{sum(map(len, answers))} firings, none left out, none twice")
+
+
 def calendar_field(text, low, high, names=()):
     """"1-5/2,9" is "1..5/2,9" for systemd, "*/2" goes from the first value to the last. (Without an end, "0/5",
     systemd 252 forgets midnight after the last day of a month.)"""
@@ -258,8 +292,7 @@ def test_systemd():
     if not shutil.which("systemd-analyze"):
         print("systemd-analyze is not installed: only the model was asked")
         return False
-    schedules = [line.split(None, 1) for line in ORACLE.strip().splitlines()]
-    assert len(schedules) == 100 and len(set(map(tuple, schedules))) == 100, len(schedules)
+    schedules = oracle_schedules()
     answers = cron_next([f"{zone} {BEGIN} {END} {expression}" for zone, expression in schedules])
     totals = {}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -350,6 +383,7 @@ def test_model():
 
 def main():
     test_model()
+    test_firing()
     sys.exit(0 if test_systemd() else 77)
 
 
