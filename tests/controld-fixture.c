@@ -55,6 +55,7 @@ static void clear_environment(void) {
 }
 
 static void forget(const Task *t, void *userdata) {
+        dependency_flush(userdata, t);
         persist_forget(userdata, t);
 }
 
@@ -83,6 +84,7 @@ static void start(StoreDurability durability, const char *state_directory) {
         TAILQ_INIT(&c->dirty);
         held_init(&c->held);
         ledger_init(&c->ledger);
+        dependencies_init(&c->dependencies);
         c->results.forget = forget;
         c->results.userdata = c;
         endpoint = (Endpoint){ .controld = c };
@@ -132,6 +134,7 @@ static void stop(void) {
         ck_assert(TAILQ_EMPTY(&c->dirty));
         timers_done(&c->timers);
         task_table_done(&c->tasks);
+        dependencies_done(&c->dependencies);
         task_types_free(&c->types);
         pauses_done(c);
         sd_event_source_disable_unref(c->token);

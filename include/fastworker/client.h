@@ -102,10 +102,22 @@ typedef struct fastworker_submission {
         const char *priority;  /* critical high normal low, any case; NULL: normal */
         const char *key; /* up to 64 printable ASCII characters: the same key, the same task; NULL:
                                     * a random one of 128 bits */
-        /* NULL, or a JSON object of up to 16 KiB with one or more of: "durability":"none", the store is not to keep
+        /* NULL, or a JSON object of up to 64 KiB with one or more of: "durability":"none", the store is not to keep
          * the task; "unique":"KEY" of up to 64 characters, there is to be no other unfinished task with that;
          * "unique_policy", what to do if there is: "refuse" (the default, -EEXIST) or "return" that one's id. */
         const char *options;
+        /* Options with a field of their own; 0 and NULL: not given. What "options" has, too, is -EINVAL. */
+        uint64_t countdown_usec,
+                eta_usec;      /* queued so long after it was taken, or at that moment */
+        uint64_t expires_usec; /* the moment after which it is not begun any more */
+        int max_retries;       /* when it fails; -1: none, whatever its type says */
+        uint64_t retry_delay_usec, retry_backoff_max_usec;
+        double retry_backoff, retry_jitter;
+        uint64_t timeout_usec, soft_timeout_usec; /* of each attempt */
+        const char *const
+                *depends_on; /* ids, then NULL: these must have ended with success first */
+        const char *group, *after_group; /* it is one of a group; a group must have ended first */
+
         void *userdata;          /* for the handlers */
         const void *reserved[4]; /* NULL */
 } fastworker_submission;

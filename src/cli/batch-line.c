@@ -121,6 +121,23 @@ static int get_options(BatchLine *l, char **ret_error) {
         return r;
 }
 
+int batch_line_set_group(BatchLine *l, const char *group, char **ret_error) {
+        _cleanup_json_ struct json_object *o = NULL;
+
+        if (json_object_object_get_ex(l->object, "group", NULL))
+                return fail_with_text(ret_error, -EBADMSG,
+                                      "\"group\" does not go with --then, as a task has one group");
+        if (json_parse_object(l->options, l->options ? strlen(l->options) : 0, &o, NULL) < 0 ||
+            json_add_string(o, "group", group) < 0)
+                return -ENOMEM;
+        free(l->options);
+        l->submission.options = l->options = NULL;
+        if (task_options_to_text(o, &l->options) < 0)
+                return -ENOMEM;
+        l->submission.options = l->options;
+        return 0;
+}
+
 int batch_line_parse(const char *text, size_t size, const char *priority, BatchLine *ret,
                      char **ret_error) {
         BatchLine l = {};

@@ -18,4 +18,6 @@ typedef struct BatchLine {
  * Returns 0; -EBADMSG with *ret_error, a fresh string that says what is wrong; or -ENOMEM. */
 int batch_line_parse(const char *text, size_t size, const char *priority, BatchLine *ret,
                      char **ret_error);
+/* Errors as above. */
+int batch_line_set_group(BatchLine *l, const char *group, char **ret_error);
 void batch_line_done(BatchLine *l);

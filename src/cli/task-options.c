@@ -8,6 +8,7 @@
 #include "json-util.h"
 #include "moment.h"
 #include "parse-util.h"
+#include "task-id.h"
 #include "time-util.h"
 
 /* Spans are no points in time here: "1h" would be one in the past. */
@@ -96,12 +97,44 @@ static int add_lane(struct json_object *o, const TaskOptions *t) {
         return 0;
 }
 
+/* Ids with commas between them. */
+static int add_depends_on(struct json_object *o, const char *text) {
+        struct json_object *ids;
+
+        if (!text)
+                return 0;
+        ids = json_object_new_array();
+        if (json_add(o, "depends_on", ids) < 0)
+                return -ENOMEM;
+        for (const char *at = text;; at++) {
+                size_t n = strcspn(at, ",");
+                struct json_object *id;
+                TaskId unused;
+
+                if (task_id_from_text(at, n, &unused) < 0)
+                        return complain(
+                                CLI_USAGE,
+                                "--depends-on: \"%.*s\" is not a task id, the 36 characters of a "
+                                "UUID; several have commas between them",
+                                (int) MIN(n, (size_t) 100), at);
+                id = json_object_new_string_len(at, (int) n);
+                if (!id || json_object_array_add(ids, id) < 0) {
+                        json_object_put(id);
+                        return -ENOMEM;
+                }
+                at += n;
+                if (*at == '\0')
+                        return 0;
+        }
+}
+
 /* Each returns 0, CLI_USAGE or -ENOMEM. */
 static int add_all(struct json_object *o, const TaskOptions *t) {
         int r;
 
         if (add_given(o, "unique", t->unique) < 0 || add_given(o, "unique_policy", t->policy) < 0 ||
-            add_given(o, "durability", t->durability) < 0 ||
+            add_given(o, "durability", t->durability) < 0 || add_given(o, "group", t->group) < 0 ||
+            add_given(o, "after_group", t->after_group) < 0 ||
             add_seconds(o, "countdown", t->countdown_usec) < 0 ||
             add_given(o, "traceparent", t->traceparent) < 0 ||
             add_seconds(o, "timeout", t->timeout_usec) < 0 ||
@@ -112,7 +145,9 @@ static int add_all(struct json_object *o, const TaskOptions *t) {
                 return -ENOMEM;
         if (add_lane(o, t) < 0)
                 return -ENOMEM;
-        r = add_eta(o, t->eta);
+        r = add_depends_on(o, t->depends_on);
+        if (r == 0)
+                r = add_eta(o, t->eta);
         if (r == 0)
                 r = add_expires(o, t->expires);
         if (r == 0)

@@ -9,6 +9,7 @@
 #include "cli.h"
 #include "json-util.h"
 #include "line-reader.h"
+#include "task-id.h"
 #include "time-util.h"
 #include "wire.h"
 
@@ -19,6 +20,8 @@
 static const char *arg_priority;
 static uint64_t arg_window = WINDOW_DEFAULT;
 static bool arg_fail_fast;
+static const char *arg_then, *arg_then_kwargs;
+static Words arg_then_args;
 
 static const Option options[] = {
         { "window", OPTION_NUMBER, &arg_window, "N", "Unfinished tasks at a time (default 1000)", 1,
@@ -26,6 +29,9 @@ static const Option options[] = {
         { "priority", OPTION_TEXT, &arg_priority, "PRIORITY", "For lines that have none" },
         { "fail-fast", OPTION_FLAG, &arg_fail_fast, NULL,
           "Submit no more after a bad line or a failed task" },
+        { "then", OPTION_TEXT, &arg_then, "NAME", "Run this task when all of them have ended" },
+        { "then-args", OPTION_WORDS, &arg_then_args, "ARG", "Its arguments, as of submit" },
+        { "then-kwargs", OPTION_TEXT, &arg_then_kwargs, "JSON", "Its named arguments" },
 };
 
 static const Usage usage = {
@@ -39,7 +45,10 @@ static const Usage usage = {
                 "as of submit, and \"durability\": \"none\" is as --memory-only. So are \"countdown\" (seconds), \"eta\" and\n"
                 "\"expires\" (2026-11-24T12:30:00Z, or for the latter seconds), and \"max_retries\" and so on. A line that makes no sense is reported on\n"
                 "stderr by its number and as refused on stdout, and the others go on; the exit status is 7 then, else 1\n"
-                "if a task did not succeed. With --timeout, gives up when no task ends for so long.",
+                "if a task did not succeed. With --timeout, gives up when no task ends for so long.\n\n"
+                "With --then, one more task is submitted when all lines are: it runs once, when all of them have ended,\n"
+                "however that was, and also if there is no line. Its id is printed as {\"then_task_id\":\"...\"}, and it is\n"
+                "not waited for.",
         .options = options,
         .n_options = ELEMENTSOF(options),
 };
@@ -48,6 +57,10 @@ typedef struct Batch {
         fastworker_client *client;
         LineReader input;
         uint64_t n_lines, n_submitted, n_done, n_failed, n_bad;
+        uint64_t n_answered;                 /* taken, or not */
+        char group[TASK_ID_TEXT_LENGTH + 1]; /* with --then */
+        char *then_arguments;
+        bool then_is_submitted;
         uint64_t deadline_usec, timeout_usec;
         bool has_stopped; /* reads no more */
         bool shows_progress, is_shown;
@@ -84,11 +97,20 @@ static void print_line(Batch *b, const fastworker_result *r, uint64_t line) {
                 b->status = complain_oom();
 }
 
+static void on_accepted(fastworker_client *c, const char *task_id, void *task_userdata,
+                        void *userdata) {
+        Batch *b = userdata;
+
+        b->n_answered++;
+}
+
 static void on_result(fastworker_client *c, const fastworker_result *result, void *userdata) {
         Batch *b = userdata;
 
         erase_progress(b);
         b->n_done++;
+        if (isempty(fastworker_result_task_id(result))) /* it was not taken */
+                b->n_answered++;
         if (!fastworker_result_is_success(result)) {
                 b->n_failed++;
                 b->has_stopped = b->has_stopped || arg_fail_fast;
@@ -121,6 +143,11 @@ static void submit_line(Batch *b, const char *text, size_t size) {
         if (is_blank(text, size))
                 return;
         r = batch_line_parse(text, size, arg_priority, &l, &error);
+        if (r >= 0 && arg_then) {
+                r = batch_line_set_group(&l, b->group, &error);
+                if (r < 0)
+                        batch_line_done(&l);
+        }
         if (r == -EBADMSG) {
                 report_bad_line(b, error);
                 return;
@@ -168,6 +195,40 @@ static bool is_finished(const Batch *b, bool wants_input) {
                                   (b->has_stopped || b->input.is_at_end));
 }
 
+/* As soon as the coordinator has said of each line whether it took it: then it knows whom to wait for. The key is made of
+ * the group, so that this can be tried again without making two of it. */
+static void submit_then(Batch *b, bool wants_input) {
+        _cleanup_json_ struct json_object *when = NULL, *o = NULL;
+        _cleanup_free_ char *text = NULL;
+        char key[TASK_ID_TEXT_LENGTH + 8], id[FASTWORKER_TASK_ID_SIZE];
+        fastworker_submission s = { .name = arg_then, .arguments = b->then_arguments, .key = key };
+        int r;
+
+        if (!arg_then || b->then_is_submitted || b->status != 0 || wants_input ||
+            !(b->has_stopped || b->input.is_at_end) || b->n_answered < b->n_submitted)
+                return;
+        (void) snprintf(key, sizeof(key), "then-%s", b->group);
+        when = json_object_new_object();
+        if (!when || json_add_string(when, "after_group", b->group) < 0 ||
+            task_options_to_text(when, &text) < 0) {
+                b->status = complain_oom();
+                return;
+        }
+        s.options = text;
+        r = fastworker_submit(b->client, &s, id);
+        if (r < 0) {
+                b->status = session_failed(b->client, r);
+                return;
+        }
+        b->then_is_submitted = true;
+        erase_progress(b);
+        o = json_object_new_object();
+        if (!o || json_add_string(o, "then_task_id", id) < 0)
+                b->status = complain_oom();
+        else
+                b->status = b->status ?: print_json(o);
+}
+
 static int interrupted(Batch *b, int sig) {
         complain(CLI_SIGNAL, "interrupted after line %" PRIu64 "; tasks that go on: %zu",
                  b->n_lines, fastworker_client_get_pending(b->client));
@@ -180,6 +241,7 @@ static int run_batch(Batch *b) {
         for (;;) {
                 bool wants_input = submit_lines(b);
 
+                submit_then(b, wants_input);
                 if (is_finished(b, wants_input))
                         break;
                 show_progress(b);
@@ -212,6 +274,25 @@ static int run_batch(Batch *b) {
         return b->n_bad > 0 ? CLI_BAD_INPUT : b->n_failed > 0 ? CLI_TASK_FAILED : CLI_SUCCESS;
 }
 
+static int prepare_then(Batch *b) {
+        TaskId id;
+        int r;
+
+        if (!arg_then)
+                return arg_then_args.n > 0 || arg_then_kwargs
+                               ? complain(CLI_USAGE, "--then-args and --then-kwargs go with --then")
+                               : 0;
+        r = make_arguments(&arg_then_args, arg_then_kwargs, &b->then_arguments);
+        words_done(&arg_then_args);
+        if (r != 0)
+                return r;
+        r = task_id_new(&id);
+        if (r < 0)
+                return complain(CLI_TROUBLE, "cannot make an id: %s", strerror(-r));
+        task_id_to_text(&id, b->group);
+        return 0;
+}
+
 int verb_batch(int argc, char *argv[]) {
         _cleanup_client_ fastworker_client *c = NULL;
         Batch b = { .input.max_bytes = WIRE_PAYLOAD_MAX };
@@ -221,18 +302,26 @@ int verb_batch(int argc, char *argv[]) {
         if (r <= 0)
                 return r < 0 ? CLI_USAGE : CLI_SUCCESS;
         arg_json = JSON_SHORT;
-        r = session_open(TIMEOUT_RESULT_USEC, &c);
+        r = prepare_then(&b);
+        if (r == 0)
+                r = session_open(TIMEOUT_RESULT_USEC, &c);
         if (r == 0)
                 r = session_hold_signals();
-        if (r != 0)
+        if (r != 0) {
+                free(b.then_arguments);
                 return r;
+        }
 
         b.client = c;
         b.timeout_usec = arg_timeout_usec > 0 ? arg_timeout_usec : USEC_INFINITY;
         b.deadline_usec = session_deadline(b.timeout_usec);
         b.shows_progress = isatty(STDERR_FILENO);
+        (void) fastworker_on_accepted(c, on_accepted, &b);
         (void) fastworker_on_result(c, on_result, &b);
         r = run_batch(&b);
+        if (arg_then && !b.then_is_submitted)
+                complain(r, "the task of --then was not submitted");
         line_reader_done(&b.input);
+        free(b.then_arguments);
         return r;
 }

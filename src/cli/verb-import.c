@@ -43,7 +43,8 @@ static bool is_about_the_task(fastworker_client *c, int error) {
 
         if (isempty(code))
                 return error == -EINVAL || error == -EMSGSIZE;
-        return error == -EINVAL || error == -EMSGSIZE || error == -ENXIO || error == -EEXIST;
+        return error == -EINVAL || error == -EMSGSIZE || error == -ENXIO || error == -EEXIST ||
+               error == -ENOENT;
 }
 
 /* As a batch is taken as a whole or not at all, those that cannot be are found by halves. */

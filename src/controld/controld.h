@@ -6,6 +6,7 @@
 #include <systemd/sd-event.h>
 
 #include "conf.h"
+#include "dependency.h"
 #include "endpoint.h"
 #include "held.h"
 #include "ledger.h"
@@ -52,6 +53,7 @@ struct Controld {
         TaskType *types;
         Queue queue;
         Timers timers;
+        Dependencies dependencies;
         Schedules schedules;
         WorkerRegistry workers;
         struct DrainedWorker *drained; /* see pause.h */

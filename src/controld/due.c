@@ -54,7 +54,8 @@ void due_returned(Controld *c, Task *t) {
 }
 
 void due_recovered(Controld *c, Task *t, TaskState state) {
-        bool waits = (state == TASK_SCHEDULED || state == TASK_RETRYING) && !has_come(t);
+        bool waits = (state == TASK_SCHEDULED || state == TASK_RETRYING) &&
+                     (!has_come(t) || task_waits_for_tasks(t));
 
         task_restore_state(&c->tasks, t, waits ? state : TASK_QUEUED);
         if (!waits)
@@ -64,6 +65,7 @@ void due_recovered(Controld *c, Task *t, TaskState state) {
 
 void due_forestall(Controld *c, Task *t) {
         timers_remove(&c->timers, t);
+        dependency_drop_waits(t);
         task_set_state(&c->tasks, t, TASK_QUEUED);
 }
 

@@ -189,6 +189,7 @@ int task_end(Controld *c, Task *t, const TaskEnd *end) {
         timers_remove(&c->timers, t);
         task_drop_unique(&c->tasks, t);
         t->is_ending = true;
+        dependency_ended(c, t);
         return 0;
 }
 
@@ -199,12 +200,13 @@ void task_settle(Controld *c, Task *t) {
         tell(t, "ended as %s, attempt %" PRIu64, task_state_to_string(t->state),
              (uint64_t) t->attempt);
         results_add(&c->results, t);
+        dependency_settled(c, t);
         waiters_ready(t, &c->dirty);
 }
 
 void task_enqueue(Controld *c, Task *t) {
         uint64_t due = task_due(t);
-        bool waits = due > now_usec(CLOCK_REALTIME);
+        bool waits = due > now_usec(CLOCK_REALTIME) || task_waits_for_tasks(t);
 
         task_set_state(&c->tasks, t, waits ? TASK_SCHEDULED : TASK_QUEUED);
         t->queued_monotonic_usec = now_usec(CLOCK_MONOTONIC);
@@ -249,6 +251,9 @@ static void forget_retries(Controld *c, Task *t) {
 }
 
 int task_retry(Controld *c, Task *t) {
+        int r;
+
+        dependency_flush(c, t);
         waiters_wait_again(t, &c->dirty); /* clients that did not get the old result yet */
         results_remove(&c->results, t);
         t->crashes = 0;
@@ -256,5 +261,7 @@ int task_retry(Controld *c, Task *t) {
         t->cancel_asked = false;
         task_clear_end(&c->tasks, t);
         forget_retries(c, t);
-        return queue_again(c, t);
+        r = queue_again(c, t);
+        dependency_again(c, t);
+        return r;
 }

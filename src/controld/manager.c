@@ -318,6 +318,7 @@ static int init(Controld *c) {
 }
 
 static void forget_result(const Task *t, void *userdata) {
+        dependency_flush(userdata, t);
         op_wait_tell_unknown(userdata, t);
         persist_forget(userdata, t);
 }
@@ -342,6 +343,7 @@ int manager_new(int argc, char *argv[], Settings *settings, Conf *conf, Controld
         TAILQ_INIT(&c->dirty);
         held_init(&c->held);
         ledger_init(&c->ledger);
+        dependencies_init(&c->dependencies);
         c->next_token_usec = USEC_INFINITY;
         c->results.forget = forget_result;
         c->results.userdata = c;
@@ -385,6 +387,7 @@ Controld *manager_free(Controld *c) {
                 endpoint_free(c->endpoints[i]);
         timers_done(&c->timers);
         task_table_done(&c->tasks);
+        dependencies_done(&c->dependencies);
         task_types_free(&c->types);
         pauses_done(c);
         wire_out_done(&c->out);

@@ -321,7 +321,7 @@ static void revoke_again(Controld *c, Worker *w) {
  * not count any more, as somebody may have that one. */
 static bool may_claim(const Task *t, uint64_t attempt) {
         return (t->state == TASK_QUEUED || task_waits_for_time(t)) && !t->is_ending &&
-               t->may_be_held && attempt == t->attempt;
+               !task_waits_for_tasks(t) && t->may_be_held && attempt == t->attempt;
 }
 
 static Task *find_held(Controld *c, Worker *w, const TaskId *id, uint64_t attempt) {

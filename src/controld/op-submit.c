@@ -272,7 +272,8 @@ static int enter_lane(Controld *c, Task *t) {
 }
 
 static int make_task(Controld *c, const struct iovec *g, TaskSpec *spec, bool has_id,
-                     const SubmitOptions *options, Task **ret) {
+                     const SubmitOptions *options, char ret_error[static DEPENDENCY_TEXT_MAX],
+                     Task **ret) {
         const struct iovec *key = &g[FIELD_KEY];
         Task *t;
         int r = 0;
@@ -293,6 +294,8 @@ static int make_task(Controld *c, const struct iovec *g, TaskSpec *spec, bool ha
                 r = enter_lane(c, t);
         if (r >= 0 && options->unique_size > 0)
                 r = task_add_unique(&c->tasks, t, options->unique, options->unique_size);
+        if (r >= 0 && options->has_links)
+                r = dependency_link(c, t, ret_error);
         if (r < 0) {
                 task_free(&c->tasks, t);
                 return r;
@@ -301,8 +304,10 @@ static int make_task(Controld *c, const struct iovec *g, TaskSpec *spec, bool ha
         return 0;
 }
 
-/* Finds the task or makes it. -EEXIST: another one with this unique key has not ended. */
-static int get_task(Controld *c, const struct iovec *g, Task **ret, bool *ret_is_new) {
+/* Finds the task or makes it. -EEXIST: another one with this unique key has not ended. -ENOENT, -EINVAL: what is to
+ * be waited for. */
+static int get_task(Controld *c, const struct iovec *g, Task **ret, bool *ret_is_new,
+                    char ret_error[static DEPENDENCY_TEXT_MAX]) {
         TaskSpec spec = {
                 .type = task_type_find(c->types, g[FIELD_NAME].iov_base, g[FIELD_NAME].iov_len),
                 .priority = task_priority_from_text(g[FIELD_PRIORITY].iov_base,
@@ -324,13 +329,14 @@ static int get_task(Controld *c, const struct iovec *g, Task **ret, bool *ret_is
                 spec.options = g[FIELD_OPTIONS].iov_base;
                 spec.options_size = g[FIELD_OPTIONS].iov_len;
         }
-        return make_task(c, g, &spec, identity.has_id, &identity.options, ret);
+        return make_task(c, g, &spec, identity.has_id, &identity.options, ret_error, ret);
 }
 
 typedef struct Batch {
         Task *tasks[WIRE_BATCH_MAX];
         bool is_new[WIRE_BATCH_MAX];
         size_t n;
+        char error[DEPENDENCY_TEXT_MAX]; /* with -ENOENT and -EINVAL, of task n + 1 */
 } Batch;
 
 /* All of it was taken, and is safe: there is nothing to wait for. */
@@ -362,7 +368,7 @@ static int batch_make(Controld *c, const Request *r, Batch *b) {
                         return k;
         }
         for (; b->n < m->n_groups; b->n++) {
-                k = get_task(c, wire_group(m, b->n), &b->tasks[b->n], &b->is_new[b->n]);
+                k = get_task(c, wire_group(m, b->n), &b->tasks[b->n], &b->is_new[b->n], b->error);
                 if (k < 0)
                         return k;
                 /* For others when it is answered: a result must not come before that. */
@@ -423,6 +429,11 @@ static int refuse_batch(Controld *c, const Request *r, Batch *b, int error) {
                         r, WIRE_ERROR_EXISTS,
                         "a task with the unique key of task %zu of this submit has not ended yet: %s",
                         b->n + 1, op_submit_rest(n_known, rest));
+        if (error == -ENOENT || error == -EINVAL)
+                return request_refuse(
+                        r, error == -ENOENT ? WIRE_ERROR_UNKNOWN_TASK : WIRE_ERROR_BAD_ARGUMENT,
+                        "task %zu of this submit: %s: %s", b->n + 1, b->error,
+                        op_submit_rest(n_known, rest));
         if (error == -EDQUOT)
                 return request_refuse(
                         r, WIRE_ERROR_QUEUE_FULL,

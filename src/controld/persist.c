@@ -17,7 +17,7 @@
 static TaskState store_state(const Task *t) {
         if (t->state != TASK_PENDING)
                 return t->state;
-        return task_due(t) > 0 ? TASK_SCHEDULED : TASK_QUEUED;
+        return task_due(t) > 0 || task_waits_for_tasks(t) ? TASK_SCHEDULED : TASK_QUEUED;
 }
 
 static StoreTask store_task(const Task *t) {

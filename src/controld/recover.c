@@ -53,11 +53,17 @@ static int recover_live(Recovery *y, Task *t, const StoreTask *s) {
         r = s->worker ? await_worker(c, s->worker, &w) : -ENOSPC;
         if (r == -ENOSPC) { /* nobody has it, or there are more workers than we can keep */
                 t->started_usec = 0;
+                r = dependency_recover(c, t, s->state);
+                if (r < 0)
+                        return r;
                 due_recovered(c, t, s->state);
                 y->n_queued++;
                 y->n_cancelled += t->cancel_asked;
                 return 0;
         }
+        if (r < 0)
+                return r;
+        r = dependency_recover(c, t, s->state);
         if (r < 0)
                 return r;
         task_set_state(&c->tasks, t, TASK_QUEUED);
@@ -197,6 +203,8 @@ static int begin(Controld *c, const Recovery *y) {
         r = store_begin(c->store);
         if (r >= 0 && y->n_cancelled > 0)
                 r = end_cancelled(c);
+        if (r >= 0)
+                r = dependency_recover_all(c);
         if (r < 0)
                 return log_oom();
         persist_commit(c);

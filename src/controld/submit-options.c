@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "dependency-options.h"
 #include "json-util.h"
 #include "moment.h"
 #include "retry.h"
@@ -170,12 +171,16 @@ static int read_all(struct json_object *o, SubmitOptions *ret, char ret_error[st
                                              "soft_timeout",
                                              "traceparent",
                                              "schedule",
+                                             "depends_on",
+                                             "group",
+                                             "after_group",
                                              "labels",
                                              "concurrency_key",
                                              "concurrency",
                                              NULL };
         /* What has its say while the task is taken, and then no more. */
         static const char *const passing[] = { "durability", NULL };
+        DependencyOptions links;
         const char *key;
         int r;
 
@@ -193,8 +198,11 @@ static int read_all(struct json_object *o, SubmitOptions *ret, char ret_error[st
                 r = read_times(o, ret, ret_error);
         if (r >= 0)
                 r = task_lane_check(o, ret_error);
+        if (r >= 0)
+                r = dependency_options_read(o, &links, ret_error);
         if (r < 0)
                 return r;
+        ret->has_links = dependency_options_any(&links);
         ret->has_lane = json_object_object_get_ex(o, "labels", NULL) ||
                         json_object_object_get_ex(o, "concurrency_key", NULL);
         return read_rest(o, ret_error);

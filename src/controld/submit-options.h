@@ -10,6 +10,7 @@
  *     "countdown": SECONDS             it is queued so long after it was taken
  *     "eta": TIME                      it is queued at that time: RFC 3339, or seconds since the epoch
  *     "expires": SECONDS or TIME       it is not begun any more so long after it was taken, or after that time (RFC 3339)
+ *     "depends_on", "group", "after_group"    see dependency-options.h
  *     "labels", "concurrency_key", "concurrency"    see task-lane.h
  *     "max_retries" and so on          see retry.h
  *     "timeout", "soft_timeout": SECONDS, "traceparent": TEXT    for the subworker
@@ -25,6 +26,7 @@
 typedef struct SubmitOptions {
         bool in_memory, unique_returns;
         bool has_lane;  /* see task-lane.h */
+        bool has_links; /* see dependency-options.h */
         bool is_kept;   /* somebody needs the document later */
         bool has_countdown, has_expires_in;
         uint64_t countdown_usec, expires_in_usec; /* from the taking of the task on */

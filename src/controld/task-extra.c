@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "dependency.h"
 #include "lane.h"
 #include "task-extra.h"
 
@@ -41,6 +42,7 @@ void task_extra_done(Task *t) {
                 return;
         assert(t->extra->timer == 0);
         lane_leave(t);
+        dependency_forget(t);
         task_clear_progress(t);
         free(t->extra->history);
         free(t->extra);

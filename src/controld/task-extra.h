@@ -2,7 +2,8 @@
 #pragma once
 
 /* What only few tasks have, so that the record of the others stays small: a time before which they wait, one after
- * which they are not begun any more, attempts that failed and were followed by another, and how far they are. */
+ * which they are not begun any more, attempts that failed and were followed by another, other tasks that it is linked
+ * with, and how far they are. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,9 +25,12 @@ struct TaskExtra {
         size_t timer;  /* its place in the heap of timers, counted from 1; 0: it has none */
         uint32_t retries; /* attempts that failed and were followed by another */
         uint32_t history_size;
-        char *history;          /* see task-history.h */
-        uint32_t noted;         /* the last attempt in there; 0: not known */
-        bool is_timed;          /* it is counted in TaskTable.n_timed */
+        char *history;        /* see task-history.h */
+        uint32_t noted;       /* the last attempt in there; 0: not known */
+        bool is_timed;        /* it is counted in TaskTable.n_timed */
+        bool waits_for_tasks; /* it is scheduled until others have ended */
+        struct Dependency
+                *dependency; /* see dependency.h; NULL: nothing depends on it, nor it on anything */
         TaskProgress *progress; /* of the attempt that runs; NULL: it has said nothing */
         struct Strand
                 *strand; /* where it waits, see lane.h; NULL: in the plain strand of its type */
@@ -52,6 +56,10 @@ static inline uint64_t task_expires(const Task *t) {
 }
 static inline uint32_t task_retries(const Task *t) {
         return t->extra ? t->extra->retries : 0;
+}
+/* For the end of other tasks. */
+static inline bool task_waits_for_tasks(const Task *t) {
+        return t->extra && t->extra->waits_for_tasks;
 }
 static inline bool task_waits_for_time(const Task *t) {
         return t->state == TASK_SCHEDULED || t->state == TASK_RETRYING;

@@ -8,7 +8,7 @@
 #define ACCURACY_USEC (5 * USEC_PER_MSEC)
 
 static uint64_t when(const Task *t) {
-        bool waits = t->state == TASK_SCHEDULED || t->state == TASK_RETRYING;
+        bool waits = task_waits_for_time(t) && !task_waits_for_tasks(t);
         uint64_t due = waits ? t->extra->due_usec : USEC_INFINITY,
                  expires = t->extra->expires_usec > 0 ? t->extra->expires_usec : USEC_INFINITY;
 

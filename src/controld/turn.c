@@ -243,6 +243,9 @@ static void make_room(Controld *c) {
 void turn_end(Controld *c) {
         Worker *w;
 
+        dependency_run(c); /* first, that what an end causes is in one batch with it */
+        persist_commit(c);
+        dependency_run(c); /* what is safe by now may have more tasks queued */
         persist_commit(c);
         if (!c->stopping && store_safe_ticket(c->store) >= c->lease_ticket) {
                 dispatch(c);

@@ -52,7 +52,7 @@ bool waits_for(const Controld *c, const Task *t, char ret[static WAITS_FOR_MAX])
         const Strand *s = task_strand(t);
 
         if (t->state != TASK_QUEUED)
-                return false;
+                return dependency_describe(t, ret, WAITS_FOR_MAX);
         if (c->queue.is_paused[t->priority])
                 return say(ret, "priority paused: %s is to be resumed",
                            task_priority_to_string(t->priority));

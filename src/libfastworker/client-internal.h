@@ -138,3 +138,9 @@ int client_receive(fastworker_client *c);
 /* status.c: what TASK says as one JSON object, or as a result (1; 0 if the task has not ended). */
 int status_to_json(const WireMessage *m, char **ret);
 int status_to_result(const WireMessage *m, fastworker_result **ret);
+
+/* --- submission.c --- */
+
+/* The options of a submission that has some with a field of its own: a fresh string, else NULL. -EINVAL, -ENOMEM: with a
+ * client, that is told. */
+int submission_options(fastworker_client *c, const fastworker_submission *s, char **ret);

@@ -23,8 +23,10 @@ static struct iovec arguments_of(const fastworker_submission *s) {
 
 static int check(fastworker_client *c, const fastworker_submission *s) {
         struct iovec name = field(s->name), priority = field(s->priority), key = field(s->key);
-        struct iovec options = field(s->options);
+        _cleanup_free_ char *text = NULL;
+        struct iovec options;
         size_t size = arguments_of(s).iov_len;
+        int r;
 
         for (size_t i = 0; i < ELEMENTSOF(s->reserved); i++)
                 if (s->reserved[i])
@@ -43,6 +45,10 @@ static int check(fastworker_client *c, const fastworker_submission *s) {
                 return client_fail(c, EINVAL,
                                    "A key must have at most %u printable ASCII characters.",
                                    WIRE_KEY_MAX);
+        r = submission_options(c, s, &text);
+        if (r < 0)
+                return r;
+        options = field(text ?: s->options);
         if (!wire_field_is_valid(WIRE_KIND_OPTIONS, &options))
                 return client_fail(c, EMSGSIZE,
                                    "The options of %s have %zu bytes; the limit is %u.", s->name,
@@ -59,6 +65,7 @@ static void put_field(Request *q, struct iovec f) {
 }
 
 static void put_task(Request *q, const fastworker_submission *s) {
+        _cleanup_free_ char *options = NULL;
         char key[TASK_ID_TEXT_LENGTH + 1];
         TaskId id = {};
         int r;
@@ -76,7 +83,10 @@ static void put_task(Request *q, const fastworker_submission *s) {
                 request_put(q, key, TASK_ID_TEXT_LENGTH);
         }
         put_field(q, arguments_of(s));
-        put_field(q, field(s->options));
+        r = submission_options(NULL, s, &options); /* has been checked */
+        if (r < 0)
+                q->error = r;
+        put_field(q, field(options ?: s->options));
         request_put_userdata(q, s->userdata);
 }
 

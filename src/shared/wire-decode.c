@@ -48,7 +48,7 @@ static const char *kind_requirement(WireKind kind) {
         case WIRE_KIND_INFO:
                 return "at most 1 MiB of JSON";
         case WIRE_KIND_OPTIONS:
-                return "at most 16 KiB of JSON";
+                return "at most 64 KiB of JSON";
         case WIRE_KIND_TEXT:
                 return "at most 64 KiB of text";
         case WIRE_KIND_PAYLOAD:

@@ -18,7 +18,7 @@
 #define WIRE_NUMBER_MAX      UINT64_C(9999999999999999999) /* WIRE_DIGITS_MAX digits */
 #define WIRE_TEXT_MAX        (64U * 1024U)
 #define WIRE_INFO_MAX        (1024U * 1024U)
-#define WIRE_OPTIONS_MAX     (16U * 1024U)
+#define WIRE_OPTIONS_MAX     (64U * 1024U)
 #define WIRE_PAYLOAD_MAX \
         (64U * 1024U * 1024U) /* arguments or result of one task; the daemons' limits are lower */
 #define WIRE_BATCH_MAX  1000U /* groups in one message */
