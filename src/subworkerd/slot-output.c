@@ -102,8 +102,12 @@ void slot_output_end(Slot *s, const Job *job, uint64_t seq, bool marked) {
                 marked = i < OUTPUT_READS && output_read(s->output) > 0;
         if (marked)
                 output_skip_mark(s->output);
-        else if (output_rest(s->output, &line, &size))
-                log_line(s, job, line, size);
+        else {
+                /* Read along with the mark of the task before, and left until that had ended. */
+                (void) log_lines(s, job, seq);
+                while (output_rest(s->output, &line, &size))
+                        log_line(s, job, line, size);
+        }
         close_account(s, job);
 }
 
