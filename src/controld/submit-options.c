@@ -15,7 +15,8 @@
 #define MOMENT_MAX  253402300799.0 /* the end of the year 9999 */
 
 static int fail(char ret_error[static 160], const char *text, const char *more) {
-        (void) snprintf(ret_error, 160, "%s%.100s", text, more);
+        if (snprintf(ret_error, 160, "%s%.100s", text, more) >= 160)
+                memcpy(ret_error + 156, "...", 4);
         return -EINVAL;
 }
 

@@ -16,8 +16,8 @@
 #define TOKEN_ACCURACY_USEC USEC_PER_MSEC
 #define EXPIRED_MAX         2000U /* in one turn */
 
-/* Nobody who offers the type has the labels: said once a type, as clients make sets of labels as they like. To wake others helps only if nobody at all offers it: the instances of a host
- * have the same labels. */
+/* Nobody who offers the type has the labels. To wake others helps only if nobody at all offers it: the instances of a
+ * host have the same labels. */
 static void note_labels(Controld *c, Lane *lane) {
         if (lane->type->labels_wait_logged || c->grace_until_usec > 0)
                 return;
