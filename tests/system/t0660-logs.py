@@ -76,7 +76,9 @@ def see_entries(sandbox, journal):
 
 
 def see_follow(sandbox, journal):
-    process = subprocess.Popen([f"{harness.BUILD}/fastworker", "logs", "-f", "--task-id", A, "-n", "1"],
+    # What was started in the background of a shell ignores SIGINT.
+    process = subprocess.Popen(["/usr/bin/env", "--default-signal=INT", f"{harness.BUILD}/fastworker", "logs", "-f", "--task-id", A,
+                                "-n", "1"],
                                env=sandbox.environment, stdout=subprocess.PIPE, text=True)
     killer = threading.Timer(harness.PATIENCE, process.kill)
     killer.start()
