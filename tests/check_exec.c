@@ -241,8 +241,8 @@ START_TEST(test_environment) {
         ck_assert(strv_contains(l, "PATH=/bin"));
         ck_assert(strv_contains(l, "LISTEN_FDS_FAKE=stays"));
 
-        ck_assert_int_eq(exec_environment_set(&l, "PATH=/usr/bin"), 0);
-        ck_assert_int_eq(exec_environment_set(&l, "NEW=x"), 0);
+        ck_assert_int_eq(strv_assign(&l, "PATH=/usr/bin"), 0);
+        ck_assert_int_eq(strv_assign(&l, "NEW=x"), 0);
         ck_assert_uint_eq(strv_length(l), 3);
         ck_assert(strv_contains(l, "PATH=/usr/bin"));
         ck_assert(strv_contains(l, "NEW=x"));

@@ -167,7 +167,7 @@ static int read_arguments(TaskLine *l, char **ret_error) {
  * one with its unique key does not stand for it, as it may have done for who submitted it first. */
 static int read_options(TaskLine *l, char **ret_error) {
         struct json_object *o = NULL;
-        const char *text;
+        int r;
 
         if (json_get_object(l->object, "options", &o) < 0)
                 return fail_with_text(ret_error, -EBADMSG, "\"options\" must be an object");
@@ -176,10 +176,9 @@ static int read_options(TaskLine *l, char **ret_error) {
         json_object_object_del(o, "unique_policy");
         if (json_object_object_length(o) == 0)
                 return 0;
-        text = json_object_to_json_string_ext(o, JSON_COMPACT);
-        l->options = text ? strdup(text) : NULL;
+        r = json_to_text(o, &l->options);
         l->submission.options = l->options;
-        return l->options ? 0 : -ENOMEM;
+        return r;
 }
 
 int task_line_parse(const char *text, size_t size, TaskLine *ret, char **ret_error) {

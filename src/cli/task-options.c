@@ -158,14 +158,8 @@ static int add_all(struct json_object *o, const TaskOptions *t) {
 }
 
 int task_options_to_text(struct json_object *o, char **ret) {
-        const char *text;
-
         *ret = NULL;
-        if (json_object_object_length(o) == 0)
-                return 0;
-        text = json_object_to_json_string_ext(o, JSON_COMPACT);
-        *ret = text ? strdup(text) : NULL;
-        return *ret ? 0 : -ENOMEM;
+        return json_object_object_length(o) == 0 ? 0 : json_to_text(o, ret);
 }
 
 int make_task_options(const TaskOptions *t, char **ret) {

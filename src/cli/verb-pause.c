@@ -9,13 +9,10 @@ static const char *arg_type, *arg_priority;
 static Words arg_worker;
 static bool arg_undo, paused;
 
-#define SELECT_OPTIONS                                                 \
-        { "type", OPTION_TEXT, &arg_type, "NAME", "The task type" }, { \
-                "priority", OPTION_TEXT, &arg_priority, "PRIORITY",    \
-                        "critical, high, normal or low"                \
-        }
-
-static const Option select_options[] = { SELECT_OPTIONS };
+static const Option select_options[] = {
+        { "type", OPTION_TEXT, &arg_type, "NAME", "The task type" },
+        { "priority", OPTION_TEXT, &arg_priority, "PRIORITY", "critical, high, normal or low" },
+};
 static const Option drain_options[] = {
         { "undo", OPTION_FLAG, &arg_undo, NULL, "Give it tasks again" },
 };

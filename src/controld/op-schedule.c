@@ -53,6 +53,14 @@ static int check_keys(const Request *r, struct json_object *o, const char *const
                        : 1;
 }
 
+/* The schedule that a document with these keys and no other names. */
+static int find_by(Controld *c, const Request *r, struct json_object *o, const char *const *known,
+                   Schedule **ret) {
+        int k = check_keys(r, o, known);
+
+        return k > 0 ? find(c, r, o, ret) : k;
+}
+
 static const char *const only_name[] = { "name", NULL };
 
 /* --- add -------------------------------------------------------------------------------------- */
@@ -149,9 +157,7 @@ static int set_paused(Controld *c, const Request *r, struct json_object *o, bool
         Schedule *s;
         int k;
 
-        k = check_keys(r, o, only_name);
-        if (k > 0)
-                k = find(c, r, o, &s);
+        k = find_by(c, r, o, only_name, &s);
         if (k <= 0)
                 return k;
         if (ledger_add(&c->ledger, LEDGER_SCHEDULE, r, 0, &e) < 0)
@@ -176,9 +182,7 @@ static int op_rm(Controld *c, const Request *r, struct json_object *o) {
         Schedule *s;
         int k;
 
-        k = check_keys(r, o, only_name);
-        if (k > 0)
-                k = find(c, r, o, &s);
+        k = find_by(c, r, o, only_name, &s);
         if (k <= 0)
                 return k;
         if (schedule_is_brought(c, s))
@@ -202,9 +206,7 @@ static int op_next(Controld *c, const Request *r, struct json_object *o) {
         Schedule *s;
         int k;
 
-        k = check_keys(r, o, known);
-        if (k > 0)
-                k = find(c, r, o, &s);
+        k = find_by(c, r, o, known, &s);
         if (k <= 0)
                 return k;
         if (json_get_uint(o, "count", 1, NEXT_MAX, &count) < 0)

@@ -3,9 +3,9 @@
 /* Reading the document that defines a schedule. It is written anew, with its keys in one order, so that two documents
  * that say the same are the same. */
 
-#include <stdarg.h>
 #include <stdio.h>
 
+#include "error-text.h"
 #include "json-util.h"
 #include "schedule.h"
 #include "submit-options.h"
@@ -23,18 +23,6 @@ static const char *const keys[] = { "name",     "task",  "arguments",       "opt
 /* A task of a schedule is due when the schedule says, and is told from its others by that. */
 static const char *const foreign_options[] = { "countdown", "eta",        "unique", "unique_policy",
                                                "schedule",  "depends_on", "group",  "after_group" };
-
-static int fail(char **ret, const char *format, ...) _printf_(2, 3);
-
-static int fail(char **ret, const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        if (vasprintf(ret, format, ap) < 0)
-                *ret = NULL;
-        va_end(ap);
-        return *ret ? -EINVAL : -ENOMEM;
-}
 
 struct json_object *schedule_document_of_type(const char *type, struct json_object *options,
                                               struct json_object *schedule) {
@@ -59,8 +47,8 @@ static int canonical(struct json_object *document, struct json_object **ret, cha
         struct json_object *value;
 
         if (unknown)
-                return fail(
-                        ret_error,
+                return fail_with_text(
+                        ret_error, -EINVAL,
                         "a schedule has a name, a task, arguments, options, priority, cron or "
                         "interval, timezone, count, until, skip_if_running and catch_up, but no "
                         "\"%.60s\"",
@@ -84,7 +72,8 @@ static int read_name(struct json_object *o, const char *key, size_t max, const c
         if (field.iov_len > 0 && field.iov_len <= max &&
             wire_field_is_valid(WIRE_KIND_NAME, &field))
                 return 0;
-        return fail(ret_error, "\"%s\" must be 1 to %zu letters, digits or . _ : -", key, max);
+        return fail_with_text(ret_error, -EINVAL,
+                              "\"%s\" must be 1 to %zu letters, digits or . _ : -", key, max);
 }
 
 /* --- what the task gets --- */
@@ -94,8 +83,9 @@ static int read_arguments(Schedule *s, char **ret_error) {
         int k = json_get_object(s->definition, "arguments", &arguments);
 
         if (k < 0)
-                return fail(ret_error,
-                            "\"arguments\" must be an object like {\"args\":[1],\"kwargs\":{}}");
+                return fail_with_text(
+                        ret_error, -EINVAL,
+                        "\"arguments\" must be an object like {\"args\":[1],\"kwargs\":{}}");
         s->arguments = strdup(k > 0 ? json_object_to_json_string_ext(arguments, JSON_COMPACT)
                                     : "{\"args\":[],\"kwargs\":{}}");
         return s->arguments ? 0 : -ENOMEM;
@@ -110,20 +100,22 @@ static int check_options(struct json_object *options, char **ret_error) {
 
         for (size_t i = 0; i < ELEMENTSOF(foreign_options); i++)
                 if (json_object_object_get_ex(options, foreign_options[i], NULL))
-                        return fail(ret_error, "the tasks of a schedule have no option \"%s\"",
-                                    foreign_options[i]);
+                        return fail_with_text(ret_error, -EINVAL,
+                                              "the tasks of a schedule have no option \"%s\"",
+                                              foreign_options[i]);
         text = json_object_to_json_string_ext(options, JSON_COMPACT);
         if (!text)
                 return -ENOMEM;
         field = (struct iovec){ (char *) text, strlen(text) };
         r = submit_options_parse(&field, &parsed, error);
         if (r == -EINVAL)
-                return fail(ret_error, "%s", error);
+                return fail_with_text(ret_error, -EINVAL, "%s", error);
         if (r >= 0 && parsed.expires_usec > 0)
-                return fail(ret_error,
-                            "the option \"expires\" of a schedule's tasks must be a number "
-                            "of seconds, which counts for each task anew, not a time; "
-                            "\"until\" ends a schedule");
+                return fail_with_text(
+                        ret_error, -EINVAL,
+                        "the option \"expires\" of a schedule's tasks must be a number "
+                        "of seconds, which counts for each task anew, not a time; "
+                        "\"until\" ends a schedule");
         return r;
 }
 
@@ -136,7 +128,7 @@ static int read_options(Schedule *s, char **ret_error) {
         if (!o || json_add_string(o, "schedule", s->name) < 0)
                 return -ENOMEM;
         if (json_get_object(s->definition, "options", &options) < 0)
-                return fail(ret_error, "\"options\" must be an object");
+                return fail_with_text(ret_error, -EINVAL, "\"options\" must be an object");
         if (options) {
                 r = check_options(options, ret_error);
                 if (r < 0)
@@ -146,8 +138,7 @@ static int read_options(Schedule *s, char **ret_error) {
                                 return -ENOMEM;
                 }
         }
-        s->options = strdup(json_object_to_json_string_ext(o, JSON_COMPACT));
-        return s->options ? 0 : -ENOMEM;
+        return json_to_text(o, &s->options);
 }
 
 static int read_priority(Schedule *s, char **ret_error) {
@@ -160,7 +151,8 @@ static int read_priority(Schedule *s, char **ret_error) {
         if (k > 0)
                 s->priority = task_priority_from_text(text, strlen(text));
         if (k < 0 || (int) s->priority < 0)
-                return fail(ret_error, "\"priority\" must be critical, high, normal or low");
+                return fail_with_text(ret_error, -EINVAL,
+                                      "\"priority\" must be critical, high, normal or low");
         return 0;
 }
 
@@ -178,17 +170,19 @@ static int get_text(struct json_object *o, const char *key, enum json_type also,
                     (also == json_type_double && json_object_is_type(value, json_type_double));
         if (json_object_is_type(value, json_type_string)) {
                 *ret = json_text(value);
-                return *ret ? 0 : fail(ret_error, "\"%s\" must not contain a NUL", key);
+                return *ret ? 0
+                            : fail_with_text(ret_error, -EINVAL, "\"%s\" must not contain a NUL",
+                                             key);
         }
         if (also == json_type_boolean && json_object_is_type(value, json_type_boolean)) {
                 *ret = json_object_get_boolean(value) ? "yes" : "no";
                 return 0;
         }
         if (!is_number || also == json_type_null || also == json_type_boolean)
-                return fail(ret_error, "\"%s\" must be %s", key,
-                            also == json_type_boolean ? "true or false"
-                            : also == json_type_null  ? "text"
-                                                      : "a number, or text");
+                return fail_with_text(ret_error, -EINVAL, "\"%s\" must be %s", key,
+                                      also == json_type_boolean ? "true or false"
+                                      : also == json_type_null  ? "text"
+                                                                : "a number, or text");
         if (json_object_is_type(value, json_type_int)) /* of 64 bits, with or without a sign */
                 (void) snprintf(buffer, NUMBER_MAX, "%s", json_object_to_json_string(value) ?: "");
         else
@@ -232,8 +226,8 @@ static int read_spec(Schedule *s, char **ret_error) {
         r = schedule_spec_parse(&text, &s->spec, &field, &why);
         if (r != -EINVAL)
                 return r;
-        return fail(ret_error, "%s%s%s", fields[field] ?: "", fields[field] ? ": " : "",
-                    why ?: "it makes no sense");
+        return fail_with_text(ret_error, -EINVAL, "%s%s%s", fields[field] ?: "",
+                              fields[field] ? ": " : "", why ?: "it makes no sense");
 }
 
 static int read_all(Schedule *s, char **ret_error) {

@@ -107,7 +107,6 @@ static int fail(fastworker_client *c, int error) {
 
 int submission_options(fastworker_client *c, const fastworker_submission *s, char **ret) {
         _cleanup_json_ struct json_object *o = NULL;
-        const char *text;
         int r;
 
         *ret = NULL;
@@ -116,9 +115,7 @@ int submission_options(fastworker_client *c, const fastworker_submission *s, cha
         r = json_parse_object(s->options, s->options ? strlen(s->options) : 0, &o, NULL);
         if (r >= 0)
                 r = add_all(o, s);
-        if (r < 0)
-                return fail(c, r);
-        text = json_object_to_json_string_ext(o, JSON_COMPACT);
-        *ret = text ? strdup(text) : NULL;
-        return *ret ? 0 : fail(c, -ENOMEM);
+        if (r >= 0)
+                r = json_to_text(o, ret);
+        return r < 0 ? fail(c, r) : 0;
 }

@@ -11,6 +11,7 @@
 
 #include "command-internal.h"
 #include "json-util.h"
+#include "parse-util.h"
 
 int command_fail(char **ret, int error, const char *format, ...) {
         va_list ap;
@@ -216,7 +217,7 @@ static int set_variable(char ***environment, const char *name, const char *value
                 assignment = NULL;
                 return -ENOMEM;
         }
-        return task_file_set_variable(environment, assignment);
+        return strv_assign(environment, assignment);
 }
 
 /* Ours, without what is about a task: it would be about another one. */
@@ -266,7 +267,7 @@ int command_environment(const TaskFile *t, const fastworker_call *call,
         r = copy_environment(&l);
         STRV_FOREACH(assignment, t->environment)
                 if (r >= 0)
-                        r = task_file_set_variable(&l, *assignment);
+                        r = strv_assign(&l, *assignment);
         if (r >= 0)
                 r = task_file_read_environment(t, &l, ret_error);
         if (r >= 0)

@@ -17,6 +17,7 @@
 #include "conf-internal.h"
 #include "log.h"
 #include "parse-util.h"
+#include "read-file.h"
 
 #define FILE_BYTES_MAX (1024U * 1024U)
 #define LINE_BYTES_MAX (CONF_VALUE_MAX + 256U) /* a value, its key, "=" and spaces */
@@ -214,16 +215,10 @@ static int parse_text(ConfLoader *l, const char *path, const char *text, size_t 
         return 0;
 }
 
-/* /dev/null is an empty file; that is how a drop-in is masked. */
-static bool is_null_device(const struct stat *st) {
-        return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
-}
-
-/* Reads a whole file of at most FILE_BYTES_MAX bytes. */
+/* Reads a whole file of at most FILE_BYTES_MAX bytes. /dev/null is an empty one; that is how a drop-in is masked. */
 static int read_file(ConfLoader *l, const char *path, int fd, char **ret, size_t *ret_size) {
-        _cleanup_free_ char *text = NULL;
-        size_t size = 0;
         struct stat st;
+        int r;
 
         if (fstat(fd, &st) < 0)
                 return conf_fail(l, -errno, "Cannot look at %s: %s", path, strerror(errno));
@@ -232,26 +227,12 @@ static int read_file(ConfLoader *l, const char *path, int fd, char **ret, size_t
         if (!S_ISREG(st.st_mode) && !is_null_device(&st))
                 return conf_fail(l, -EINVAL, "%s is not a regular file.", path);
 
-        text = malloc(FILE_BYTES_MAX + 1);
-        if (!text)
-                return conf_fail(l, -ENOMEM, "%s: out of memory.", path);
-        for (;;) {
-                ssize_t n = read(fd, text + size, FILE_BYTES_MAX + 1 - size);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return conf_fail(l, -errno, "Cannot read %s: %s", path, strerror(errno));
-                if (n == 0)
-                        break;
-                size += (size_t) n;
-                if (size > FILE_BYTES_MAX)
-                        return conf_fail(l, -EFBIG, "%s is larger than %u bytes.", path,
-                                         FILE_BYTES_MAX);
-        }
-        *ret = TAKE_PTR(text);
-        *ret_size = size;
-        return 0;
+        r = read_text(fd, FILE_BYTES_MAX, ret, ret_size);
+        if (r == -ENOMEM)
+                return conf_fail(l, r, "%s: out of memory.", path);
+        if (r == -EFBIG)
+                return conf_fail(l, r, "%s is larger than %u bytes.", path, FILE_BYTES_MAX);
+        return r < 0 ? conf_fail(l, r, "Cannot read %s: %s", path, strerror(-r)) : 0;
 }
 
 static int read_one(ConfLoader *l, const char *path, bool must_exist) {

@@ -3,11 +3,11 @@
 /* Reading cron expressions. What is wrong is told with what to write instead, as people copy expressions from
  * systems whose cron knows more (seconds, "?", "L"), or less strict ones. */
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
 
 #include "cron.h"
+#include "error-text.h"
 
 #define N_FIELDS 5U
 #define BLANKS   " \t"
@@ -57,18 +57,6 @@ static Quoted quote(const char *s, size_t n) {
         return q;
 }
 
-static int fail(char **ret, const char *format, ...) _printf_(2, 3);
-
-static int fail(char **ret, const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        if (vasprintf(ret, format, ap) < 0)
-                *ret = NULL;
-        va_end(ap);
-        return *ret ? -EINVAL : -ENOMEM;
-}
-
 static size_t word_length(const char *s) {
         return strspn(s, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 }
@@ -95,10 +83,12 @@ static bool value_of(const Field *f, const char *s, size_t n, unsigned *ret) {
 
 static int bad_value(const Field *f, const char *s, size_t n, const char *field, char **ret_error) {
         if (n == 0)
-                return fail(ret_error, "%s field \"%s\": a number is missing, expected %s", f->name,
-                            quote(field, strlen(field)).text, f->expected);
-        return fail(ret_error, "%s field \"%s\": \"%s\" is not a %s, expected %s", f->name,
-                    quote(field, strlen(field)).text, quote(s, n).text, f->name, f->expected);
+                return fail_with_text(ret_error, -EINVAL,
+                                      "%s field \"%s\": a number is missing, expected %s", f->name,
+                                      quote(field, strlen(field)).text, f->expected);
+        return fail_with_text(
+                ret_error, -EINVAL, "%s field \"%s\": \"%s\" is not a %s, expected %s", f->name,
+                quote(field, strlen(field)).text, quote(s, n).text, f->name, f->expected);
 }
 
 /* The same set written so that it is understood: "22-2" is "22-23,0-2". */
@@ -106,9 +96,9 @@ static int bad_range(const Field *f, unsigned low, unsigned high, const char *fi
                      char **ret_error) {
         unsigned top = f == &fields[DAY_OF_WEEK] ? 6 : f->max;
 
-        return fail(ret_error,
-                    "%s field \"%s\": the range ends before it begins, write %u-%u,%u-%u", f->name,
-                    quote(field, strlen(field)).text, low, top, f->min, high);
+        return fail_with_text(ret_error, -EINVAL,
+                              "%s field \"%s\": the range ends before it begins, write %u-%u,%u-%u",
+                              f->name, quote(field, strlen(field)).text, low, top, f->min, high);
 }
 
 /* "-b" of "a-b". Sunday at the end of a range is the one that follows Saturday. */
@@ -137,9 +127,11 @@ static int take_step(const Field *f, const char **s, unsigned *ret, const char *
         size_t n = word_length(p);
 
         if (!value_of(&steps, p, n, ret))
-                return fail(ret_error, "%s field \"%s\": \"%s\" is not a step, expected 1 to %u%s",
-                            f->name, quote(field, strlen(field)).text, quote(p, n).text, f->max,
-                            f == &fields[MINUTE] ? " (for every hour, write one minute)" : "");
+                return fail_with_text(
+                        ret_error, -EINVAL,
+                        "%s field \"%s\": \"%s\" is not a step, expected 1 to %u%s", f->name,
+                        quote(field, strlen(field)).text, quote(p, n).text, f->max,
+                        f == &fields[MINUTE] ? " (for every hour, write one minute)" : "");
         *s = p + n;
         return 0;
 }
@@ -169,17 +161,18 @@ static int take_item(const Field *f, const char **s, uint64_t *set, const char *
                 }
         }
         if (*p == '/' && single)
-                return fail(ret_error, "%s field \"%s\": a step needs a range, write %u-%u%.8s",
-                            f->name, quote(field, strlen(field)).text, low, f->max,
-                            quote(p, strcspn(p, ",")).text);
+                return fail_with_text(ret_error, -EINVAL,
+                                      "%s field \"%s\": a step needs a range, write %u-%u%.8s",
+                                      f->name, quote(field, strlen(field)).text, low, f->max,
+                                      quote(p, strcspn(p, ",")).text);
         if (*p == '/') {
                 r = take_step(f, &p, &step, field, ret_error);
                 if (r < 0)
                         return r;
         }
         if (*p != ',' && *p != '\0')
-                return fail(
-                        ret_error,
+                return fail_with_text(
+                        ret_error, -EINVAL,
                         "%s field \"%s\": \"%s\" is not understood, expected numbers, ranges (a-b), "
                         "steps (*/n, a-b/n) and commas",
                         f->name, quote(field, strlen(field)).text, quote(p, strlen(p)).text);
@@ -204,15 +197,18 @@ static int parse_field(const Field *f, const char *field, uint64_t *ret, char **
 
 static int bad_nickname(const char *text, char **ret_error) {
         if (strncmp(text, "@reboot", strlen("@reboot")) == 0)
-                return fail(ret_error,
-                            "@reboot is not a time: submit the task when the system starts, "
-                            "from a service unit");
+                return fail_with_text(
+                        ret_error, -EINVAL,
+                        "@reboot is not a time: submit the task when the system starts, "
+                        "from a service unit");
         if (strncmp(text, "@every", strlen("@every")) == 0)
-                return fail(ret_error, "@every is not a cron expression: give an interval instead");
-        return fail(ret_error,
-                    "\"%s\" is not known, expected five fields or one of @hourly @daily @weekly "
-                    "@monthly @yearly",
-                    quote(text, strlen(text)).text);
+                return fail_with_text(ret_error, -EINVAL,
+                                      "@every is not a cron expression: give an interval instead");
+        return fail_with_text(
+                ret_error, -EINVAL,
+                "\"%s\" is not known, expected five fields or one of @hourly @daily @weekly "
+                "@monthly @yearly",
+                quote(text, strlen(text)).text);
 }
 
 /* Cuts the text into its fields; *storage holds them. */
@@ -221,8 +217,8 @@ static int split(const char *text, char storage[static CRON_TEXT_MAX + 1],
         unsigned n = 0;
 
         if (strlen(text) > CRON_TEXT_MAX)
-                return fail(ret_error, "the expression is longer than %u characters",
-                            CRON_TEXT_MAX);
+                return fail_with_text(ret_error, -EINVAL,
+                                      "the expression is longer than %u characters", CRON_TEXT_MAX);
         strcpy(storage, text);
         for (char *save = NULL, *p = strtok_r(storage, BLANKS, &save); p;
              p = strtok_r(NULL, BLANKS, &save), n++)
@@ -230,8 +226,8 @@ static int split(const char *text, char storage[static CRON_TEXT_MAX + 1],
                         ret[n] = p;
         if (n == N_FIELDS)
                 return 0;
-        return fail(
-                ret_error,
+        return fail_with_text(
+                ret_error, -EINVAL,
                 "expected five fields (minute, hour, day of the month, month, day of the week), found "
                 "%u%s",
                 n,
@@ -250,8 +246,8 @@ static int check_possible(const Cron *c, char **ret_error) {
                         for (day = 1; day <= days[m - 1]; day++)
                                 if (c->days_of_month >> day & 1)
                                         return 0;
-        return fail(
-                ret_error,
+        return fail_with_text(
+                ret_error, -EINVAL,
                 "this never comes: none of the months has day %d; the last days are 28 or 29 in FEB, "
                 "30 in APR JUN SEP NOV, 31 in the others",
                 __builtin_ctz(c->days_of_month));

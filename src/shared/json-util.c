@@ -263,6 +263,16 @@ int json_get_array(struct json_object *o, const char *key, struct json_object **
         return get_typed(o, key, json_type_array, ret);
 }
 
+int json_to_text(struct json_object *value, char **ret) {
+        const char *text = value ? json_object_to_json_string_ext(value, JSON_COMPACT) : NULL;
+        char *copy = text ? strdup(text) : NULL;
+
+        if (!copy)
+                return -ENOMEM;
+        *ret = copy;
+        return 0;
+}
+
 const char *json_unknown_key(struct json_object *o, const char *const *known) {
         for (struct json_object_iterator i = json_object_iter_begin(o),
                                          end = json_object_iter_end(o);

@@ -40,6 +40,9 @@ int json_get_bool(struct json_object *o, const char *key, bool *ret);
 int json_get_object(struct json_object *o, const char *key, struct json_object **ret);
 int json_get_array(struct json_object *o, const char *key, struct json_object **ret);
 
+/* On one line, as short as can be, as a fresh string. -ENOMEM, also when `value` is NULL. */
+int json_to_text(struct json_object *value, char **ret);
+
 /* The first key of the object that is not in the NULL-terminated list, or NULL. */
 const char *json_unknown_key(struct json_object *o, const char *const *known);
 

@@ -3,11 +3,11 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "error-text.h"
 #include "module-path.h"
 #include "parse-util.h"
+#include "read-file.h"
 
 /* By kind. A name without a suffix is a module in C or Python, else a task file. */
 static const char *const suffixes[_MODULE_KIND_MAX] = {
@@ -54,8 +54,7 @@ const char *runner_program(RunnerKind kind) {
 /* An empty file or a link to /dev/null in place of a task file says that there is no such task. */
 static bool is_mask(const char *file, const struct stat *st) {
         return module_kind(file) == MODULE_COMMAND &&
-               (S_ISREG(st->st_mode) ? st->st_size == 0
-                                     : S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3));
+               (S_ISREG(st->st_mode) ? st->st_size == 0 : is_null_device(st));
 }
 
 /* Appends the absolute name if it is a file; its last part stays as it is, as a link may have another suffix than the

@@ -296,6 +296,24 @@ int strv_extend(char ***l, const char *s) {
         return 0;
 }
 
+int strv_assign(char ***l, const char *assignment) {
+        size_t n = strcspn(assignment, "=") + 1;
+
+        STRV_FOREACH(other, *l) {
+                char *copy;
+
+                if (strncmp(*other, assignment, n) != 0)
+                        continue;
+                copy = strdup(assignment);
+                if (!copy)
+                        return -ENOMEM;
+                free(*other);
+                *other = copy;
+                return 0;
+        }
+        return strv_extend(l, assignment);
+}
+
 int strv_split_extend(char ***l, const char *s, const char *separators) {
         int r;
 

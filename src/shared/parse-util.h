@@ -27,6 +27,8 @@ size_t strv_length(char *const *l);
 bool strv_contains(char *const *l, const char *s);
 /* Appends a copy. */
 int strv_extend(char ***l, const char *s);
+/* Adds "NAME=value", in place of an assignment to the name that is there. -ENOMEM */
+int strv_assign(char ***l, const char *assignment);
 /* Splits at any of the separators, dropping empty parts, and appends. */
 int strv_split_extend(char ***l, const char *s, const char *separators);
 /* Joined with the separator; a fresh string, empty for an empty list. */

@@ -3,9 +3,9 @@
 /* Reading the parts of a schedule, and the identity of its firings. */
 
 #include <sha2.h>
-#include <stdarg.h>
 #include <stdio.h>
 
+#include "error-text.h"
 #include "parse-util.h"
 #include "schedule-spec.h"
 #include "time-util.h"
@@ -17,30 +17,19 @@ static const char *const catch_up_table[_CATCH_UP_MAX] = {
 };
 DEFINE_STRING_TABLE(catch_up, CatchUp);
 
-static int fail(char **ret, const char *format, ...) _printf_(2, 3);
-
-static int fail(char **ret, const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        if (vasprintf(ret, format, ap) < 0)
-                *ret = NULL;
-        va_end(ap);
-        return *ret ? -EINVAL : -ENOMEM;
-}
-
 static int parse_rule(const ScheduleText *t, ScheduleSpec *s, char **ret_error) {
         if (!t->cron == !t->interval)
-                return fail(ret_error,
-                            t->cron ? "a schedule goes either by a cron expression or by an "
-                                      "interval, not by both"
-                                    : "neither a cron expression nor an interval is given");
+                return fail_with_text(
+                        ret_error, -EINVAL,
+                        t->cron ? "a schedule goes either by a cron expression or by an "
+                                  "interval, not by both"
+                                : "neither a cron expression nor an interval is given");
         if (t->cron)
                 return cron_parse(t->cron, &s->cron, ret_error);
         if (parse_usec(t->interval, SCHEDULE_INTERVAL_MIN, SCHEDULE_INTERVAL_MAX,
                        &s->interval_usec) < 0)
-                return fail(
-                        ret_error,
+                return fail_with_text(
+                        ret_error, -EINVAL,
                         "bad interval \"%.60s\", expected a time span like 30s or 1h 30min, from 100ms "
                         "to 3650d",
                         t->interval);
@@ -51,16 +40,17 @@ static int parse_end(const ScheduleText *t, ScheduleSpec *s, ScheduleField *ret_
                      char **ret_error) {
         *ret_field = SCHEDULE_FIELD_COUNT;
         if (t->count && parse_uint(t->count, 1, INT64_MAX, &s->count) < 0)
-                return fail(ret_error, "bad count \"%.60s\", expected a number from 1 on",
-                            t->count);
+                return fail_with_text(ret_error, -EINVAL,
+                                      "bad count \"%.60s\", expected a number from 1 on", t->count);
 
         *ret_field = SCHEDULE_FIELD_UNTIL;
         s->until_usec = USEC_INFINITY;
         if (t->until && time_zone_parse(s->zone, t->until, &s->until_usec) < 0)
-                return fail(ret_error,
-                            "bad time \"%.60s\", expected one like 2030-12-31T18:00:00 or "
-                            "2030-12-31T18:00:00+01:00",
-                            t->until);
+                return fail_with_text(
+                        ret_error, -EINVAL,
+                        "bad time \"%.60s\", expected one like 2030-12-31T18:00:00 or "
+                        "2030-12-31T18:00:00+01:00",
+                        t->until);
         return 0;
 }
 
@@ -70,19 +60,22 @@ static int parse_policy(const ScheduleText *t, ScheduleSpec *s, ScheduleField *r
         if (t->catch_up) {
                 s->catch_up = catch_up_from_string(t->catch_up);
                 if ((int) s->catch_up < 0)
-                        return fail(ret_error, "\"%.60s\" is not known, expected skip, one or all",
-                                    t->catch_up);
+                        return fail_with_text(ret_error, -EINVAL,
+                                              "\"%.60s\" is not known, expected skip, one or all",
+                                              t->catch_up);
         }
         *ret_field = SCHEDULE_FIELD_SKIP_IF_RUNNING;
         s->skip_if_running = s->catch_up != CATCH_UP_ALL;
         if (t->skip_if_running && parse_bool(t->skip_if_running, &s->skip_if_running) < 0)
-                return fail(ret_error, "\"%.60s\" is not known, expected yes or no",
-                            t->skip_if_running);
+                return fail_with_text(ret_error, -EINVAL,
+                                      "\"%.60s\" is not known, expected yes or no",
+                                      t->skip_if_running);
         if (s->skip_if_running && s->catch_up == CATCH_UP_ALL)
-                return fail(ret_error,
-                            "to catch up on all missed times means to have several waiting, "
-                            "which skipping forbids: say no here and limit the task to a "
-                            "concurrency of 1, then they run one after another");
+                return fail_with_text(
+                        ret_error, -EINVAL,
+                        "to catch up on all missed times means to have several waiting, "
+                        "which skipping forbids: say no here and limit the task to a "
+                        "concurrency of 1, then they run one after another");
         return 0;
 }
 

@@ -156,8 +156,6 @@ static int add_all(struct json_object *o, const TaskFile *t) {
 
 int task_file_options(const TaskFile *t, char **ret) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
-        const char *text;
-        char *copy;
         int r;
 
         if (!o)
@@ -165,11 +163,8 @@ int task_file_options(const TaskFile *t, char **ret) {
         r = add_all(o, t);
         if (r < 0)
                 return r;
-        text = json_object_object_length(o) > 0 ? json_object_to_json_string_ext(o, JSON_COMPACT)
-                                                : "";
-        copy = text ? strdup(text) : NULL;
-        if (!copy)
-                return -ENOMEM;
-        *ret = copy;
-        return 0;
+        if (json_object_object_length(o) > 0)
+                return json_to_text(o, ret);
+        *ret = strdup("");
+        return *ret ? 0 : -ENOMEM;
 }

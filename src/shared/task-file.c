@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 
 #include "parse-util.h"
+#include "read-file.h"
 #include "task-file-internal.h"
 #include "wire-words.h"
 
@@ -141,11 +142,9 @@ static void parse_text(TaskFileReader *f, const char *path, const char *text, si
 /* Reads a whole file; /dev/null is an empty one. -ENOENT if it is not there; what else is wrong with it is
  * noted, and -EINVAL. */
 static int read_file(TaskFileReader *f, const char *path, char **ret, size_t *ret_size) {
-        _cleanup_free_ char *text = NULL;
         _cleanup_close_ int fd = -EBADF;
-        size_t size = 0;
         struct stat st;
-        ssize_t n;
+        int r;
 
         /* Without O_NONBLOCK a pipe would stop us here until somebody writes to it. */
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -155,22 +154,16 @@ static int read_file(TaskFileReader *f, const char *path, char **ret, size_t *re
                 task_file_problem(f, path, "cannot be opened: %s", strerror(errno));
                 return -EINVAL;
         }
-        if (!S_ISREG(st.st_mode) && !(S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))) {
+        if (!S_ISREG(st.st_mode) && !is_null_device(&st)) {
                 task_file_problem(f, path, "is not a regular file");
                 return -EINVAL;
         }
-        text = malloc(FILE_BYTES_MAX + 1);
-        if (!text)
-                return -ENOMEM;
-        while ((n = read(fd, text + size, FILE_BYTES_MAX + 1 - size)) > 0)
-                size += (size_t) n;
-        if (n < 0 || size > FILE_BYTES_MAX) {
-                task_file_problem(f, path, n < 0 ? "cannot be read" : "is larger than 1 MiB");
+        r = read_text(fd, FILE_BYTES_MAX, ret, ret_size);
+        if (r < 0 && r != -ENOMEM) {
+                task_file_problem(f, path, r == -EFBIG ? "is larger than 1 MiB" : "cannot be read");
                 return -EINVAL;
         }
-        *ret = TAKE_PTR(text);
-        *ret_size = size;
-        return 0;
+        return r;
 }
 
 TaskFile *task_file_free(TaskFile *t) {

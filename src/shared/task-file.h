@@ -91,9 +91,6 @@ int task_file_options(const TaskFile *t, char **ret);
  * (a fresh string, or NULL when out of memory). */
 int task_file_read_environment(const TaskFile *t, char ***environment, char **ret_error);
 
-/* Puts "NAME=value" into a list in place of another value of the name. -ENOMEM. */
-int task_file_set_variable(char ***environment, const char *assignment);
-
 /* The same for a text, which is called `path` in messages. Public for tests. */
 int task_file_parse(const char *path, const char *text, size_t size, TaskFile **ret,
                     char ***problems);

@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <glib.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 /* GLib's own are the same. */
@@ -11,6 +10,7 @@
 #undef MAX
 #undef CLAMP
 
+#include "error-text.h"
 #include "time-util.h"
 #include "time-zone.h"
 
@@ -30,18 +30,6 @@ struct TimeZone {
         char *name;
         CachedSpan cache[CACHE]; /* by the number of the interval modulo the size */
 };
-
-static int fail(char **ret, int error, const char *format, ...) _printf_(3, 4);
-
-static int fail(char **ret, int error, const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        if (vasprintf(ret, format, ap) < 0)
-                *ret = NULL;
-        va_end(ap);
-        return error;
-}
 
 /* Names are paths below the database: nothing may lead out of it. */
 static bool is_valid_name(const char *name) {
@@ -75,11 +63,11 @@ static int check_file(const char *name, char **ret_error) {
             memcmp(magic, "TZif", sizeof(magic)) == 0)
                 return 0;
         if (access(directory, F_OK) < 0)
-                return fail(
+                return fail_with_text(
                         ret_error, -ENOENT,
                         "time zone \"%s\" needs the time zone database, and %s is not there: install tzdata",
                         name, directory);
-        return fail(
+        return fail_with_text(
                 ret_error, -ENOENT,
                 "there is no time zone \"%s\": expected a name like Europe/Berlin or UTC, \"timedatectl list-timezones\" shows all",
                 name);
@@ -93,7 +81,7 @@ static int open_zone(const char *name, GTimeZone **ret, char **ret_error) {
                 return 0;
         }
         if (!is_valid_name(name))
-                return fail(
+                return fail_with_text(
                         ret_error, -EINVAL,
                         "this is not the name of a time zone: expected one like Europe/Berlin or UTC");
         if (streq(name, "UTC")) {
@@ -106,7 +94,7 @@ static int open_zone(const char *name, GTimeZone **ret, char **ret_error) {
                 return r;
         *ret = g_time_zone_new_identifier(name);
         if (!*ret)
-                return fail(
+                return fail_with_text(
                         ret_error, -EINVAL,
                         "the file of time zone \"%s\" cannot be read: is the package tzdata intact?",
                         name);

@@ -67,7 +67,6 @@ static int add_all(struct json_object *o, const Job *job, JobReason reason) {
 int details_format(const Job *job, char **ret) {
         _cleanup_json_ struct json_object *o = NULL;
         JobReason reason = reason_of(job);
-        const char *text;
         int r;
 
         *ret = NULL;
@@ -78,9 +77,5 @@ int details_format(const Job *job, char **ret) {
         if (!o)
                 return -ENOMEM;
         r = add_all(o, job, reason);
-        if (r < 0)
-                return r;
-        text = json_object_to_json_string_ext(o, JSON_COMPACT);
-        *ret = text ? strdup(text) : NULL;
-        return *ret ? 0 : -ENOMEM;
+        return r < 0 ? r : json_to_text(o, ret);
 }

@@ -60,23 +60,6 @@ int exec_environment(char ***ret) {
         return 0;
 }
 
-int exec_environment_set(char ***environment, const char *assignment) {
-        size_t n = strcspn(assignment, "=") + 1;
-        char *copy;
-
-        STRV_FOREACH(other, *environment) {
-                if (strncmp(*other, assignment, n) != 0)
-                        continue;
-                copy = strdup(assignment);
-                if (!copy)
-                        return -ENOMEM;
-                free(*other);
-                *other = copy;
-                return 0;
-        }
-        return strv_extend(environment, assignment);
-}
-
 /* --- the child, which may make system calls only -------------------------------------------------- */
 
 /* sd-event needs signals blocked, and libzmq ignores some; a task gets none of that. */

@@ -78,6 +78,3 @@ void process_describe(const ProcessEnd *end, char *ret, size_t size);
 
 /* The environment for runners: ours without what is between the service manager and us. A fresh array. */
 int exec_environment(char ***ret);
-
-/* Adds "NAME=value", in place of an assignment to the name that is there. */
-int exec_environment_set(char ***environment, const char *assignment);

@@ -126,7 +126,7 @@ int job_user_set_environment(const JobUser *u, char ***environment) {
                         text = NULL;
                         return -ENOMEM;
                 }
-                r = exec_environment_set(environment, text);
+                r = strv_assign(environment, text);
                 if (r < 0)
                         return r;
         }

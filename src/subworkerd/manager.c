@@ -160,8 +160,6 @@ static int add_running(Subworkerd *s, struct json_object *o) {
 static int on_report(char **ret, void *userdata) {
         Subworkerd *s = userdata;
         _cleanup_json_ struct json_object *o = json_object_new_object();
-        const char *text;
-        char *copy;
         int r;
 
         if (!o)
@@ -188,15 +186,7 @@ static int on_report(char **ret, void *userdata) {
                 r = json_add_uint(o, "tasks_done", s->n_done);
         if (r >= 0)
                 r = add_running(s, o);
-        if (r < 0)
-                return r;
-        text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
-                                                         JSON_C_TO_STRING_NOSLASHESCAPE);
-        copy = text ? strdup(text) : NULL;
-        if (!copy)
-                return -ENOMEM;
-        *ret = copy;
-        return 0;
+        return r < 0 ? r : json_to_text(o, ret);
 }
 
 static void on_drain(void *userdata) {

@@ -77,25 +77,30 @@ bool pid_list_has(const PidList *l, pid_t pid) {
 
 /* --- /proc ---------------------------------------------------------------------------------------- */
 
-/* Returns the parent, or 0 if the process is gone, has ended, or is hidden from us. */
-static pid_t parent_of(pid_t pid) {
-        char path[64], line[1024], *p;
-        int parent, n_threads;
-        char state;
+const char *process_stat(pid_t pid, char line[static PROCESS_STAT_MAX]) {
+        char path[64], *p;
         size_t n;
         FILE *f;
 
         (void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
         f = fopen(path, "re");
         if (!f)
-                return 0;
-        n = fread(line, 1, sizeof(line) - 1, f);
+                return NULL;
+        n = fread(line, 1, PROCESS_STAT_MAX - 1, f);
         (void) fclose(f);
         line[n] = '\0';
-        /* The name, in parentheses, may hold anything. */
         p = strrchr(line, ')');
-        if (!p ||
-            sscanf(p + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d",
+        return p ? p + 1 : NULL;
+}
+
+/* Returns the parent, or 0 if the process is gone, has ended, or is hidden from us. */
+static pid_t parent_of(pid_t pid) {
+        char line[PROCESS_STAT_MAX], state;
+        const char *fields = process_stat(pid, line);
+        int parent, n_threads;
+
+        if (!fields ||
+            sscanf(fields, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d",
                    &state, &parent, &n_threads) != 3)
                 return 0;
         /* The first thread may end before others. */

@@ -20,6 +20,11 @@ bool pid_list_has(const PidList *l, pid_t pid);
 /* Makes looking for what is in there now fast. */
 void pid_list_sort(PidList *l);
 
+/* What /proc/PID/stat has behind the name, which may hold anything: from the state on. `line` is the room for it. NULL if
+ * the process is gone or hidden. */
+#define PROCESS_STAT_MAX 1024
+const char *process_stat(pid_t pid, char line[static PROCESS_STAT_MAX]);
+
 /* Makes the calling process the new parent of all its descendants that lose theirs. Outlives exec(). */
 int process_tree_adopt(void);
 

@@ -149,7 +149,7 @@ static int add_directory(char ***environment, const char *name, char *path) {
                 assignment = NULL;
                 return -ENOMEM;
         }
-        return exec_environment_set(environment, assignment);
+        return strv_assign(environment, assignment);
 }
 
 static int build_environment(const Settings *settings, const JobUser *user, char ***ret,

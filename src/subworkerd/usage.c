@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "process-tree.h"
 #include "time-util.h"
 #include "usage.h"
 
@@ -17,19 +18,12 @@ static FILE *open_proc(pid_t pid, const char *name) {
 
 /* Of children that were waited for, in the kernel's ticks. */
 static uint64_t children_usec(pid_t pid) {
-        char line[1024], *p;
         uint64_t user, system, ticks = (uint64_t) sysconf(_SC_CLK_TCK);
-        FILE *f = open_proc(pid, "stat");
-        size_t n;
+        char line[PROCESS_STAT_MAX];
+        const char *fields = process_stat(pid, line);
 
-        if (!f)
-                return 0;
-        n = fread(line, 1, sizeof(line) - 1, f);
-        (void) fclose(f);
-        line[n] = '\0';
-        p = strrchr(line, ')');
-        if (!p ||
-            sscanf(p + 1,
+        if (!fields ||
+            sscanf(fields,
                    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
                    &user, &system) != 2)
                 return 0;
