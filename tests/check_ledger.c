@@ -8,19 +8,6 @@
 
 #define UUID "01938f2a-7c3b-7000-8abc-0123456789ab"
 
-static void setup(void) {
-        fixture_setup();
-        fixture->grace_until_usec = 0;
-        make_type(&fixture->types, "a");
-        fake_store_setup();
-}
-
-/* What was done so far is one batch: its ticket. */
-static uint64_t commit(void) {
-        persist_commit(fixture);
-        return fake_store.ticket;
-}
-
 static void put_task(WireOut *out, const char *key, const char *options) {
         wire_put_string(out, "a");
         wire_put_string(out, "");
@@ -71,7 +58,7 @@ static Task *leased(void) {
 
         fixture_worker("w1", "a", 1);
         submit("client", "");
-        fake_store_make_safe(commit());
+        fake_store_make_safe(fake_store_commit());
         t = newest();
         turn_end(fixture);
         fake_store_make_safe(fake_store.ticket);
@@ -129,10 +116,10 @@ START_TEST(test_order) {
         a = newest()->id;
         submit("client", "");
         b = newest()->id;
-        first = commit();
+        first = fake_store_commit();
         submit("client", "");
         c = newest()->id;
-        second = commit();
+        second = fake_store_commit();
         submit("client", "");
         ck_assert_uint_lt(first, second);
 
@@ -146,7 +133,7 @@ START_TEST(test_order) {
         ck_assert_id_eq(take_accepted("client"), c);
         fixture_take_nothing(); /* the last one is of the open batch */
         ck_assert_uint_eq(queue_length(&fixture->queue), 3);
-        fake_store_make_safe(commit());
+        fake_store_make_safe(fake_store_commit());
         take_accepted("client");
 }
 END_TEST
@@ -159,11 +146,11 @@ START_TEST(test_memory_only) {
         put_task(out, "", "{\"durability\":\"none\"}");
         fixture_request("client", ENDPOINT_CLIENT);
         fixture_take_nothing();
-        ck_assert_uint_eq(commit(), 0);
+        ck_assert_uint_eq(fake_store_commit(), 0);
         take_accepted("client");
         ck_assert_int_eq(newest()->state, TASK_QUEUED);
         cancel(&newest()->id);
-        commit();
+        fake_store_commit();
         take_cancelled(WIRE_CANCEL_CANCELLED, TASK_CANCELLED);
         ck_assert_uint_eq(fake_store.n_changes, 0);
         ck_assert(ledger_is_empty(&fixture->ledger));
@@ -182,9 +169,9 @@ START_TEST(test_refused) {
         put_task(out, UUID, "");
         fixture_request("client", ENDPOINT_CLIENT);
         send_done(t, "success");
-        ticket = commit();
+        ticket = fake_store_commit();
         submit("client", "");
-        commit();
+        fake_store_commit();
         ck_assert_uint_eq(fixture_peer("client")->n_waiters, 2);
 
         ledger_refuse_submits(fixture, ticket);
@@ -211,9 +198,9 @@ START_TEST(test_cancel_of_refused) {
 
         submit("client", "");
         id = newest()->id;
-        ticket = commit();
+        ticket = fake_store_commit();
         cancel(&id);
-        commit();
+        fake_store_commit();
         ledger_refuse_submits(fixture, ticket);
         fixture_take_error("client", WIRE_ERROR_NO_SPACE, "try again later");
         ck_assert_uint_eq(n_tasks(), 0);
@@ -234,10 +221,10 @@ START_TEST(test_resend) {
         submit("client", "key");
         submit("client", "key");
         id = newest()->id;
-        first = commit();
+        first = fake_store_commit();
         submit("other", "key");
         submit("other", "");
-        second = commit();
+        second = fake_store_commit();
         ck_assert_uint_eq(n_tasks(), 2);
         fixture_take_nothing();
         fake_store_make_safe(first);
@@ -259,19 +246,19 @@ START_TEST(test_resend_of_refused) {
         uint64_t first, second, sequence;
 
         submit("client", "key");
-        first = commit();
+        first = fake_store_commit();
         out = fixture_begin(WIRE_SUBMIT);
         wire_put_string(out, "");
         put_task(out, "new", "");
         put_task(out, "key", "");
         fixture_request("other", ENDPOINT_CLIENT);
         sequence = newest()->sequence;
-        second = commit();
+        second = fake_store_commit();
         ledger_refuse_submits(fixture, first);
         fixture_take_error("client", WIRE_ERROR_NO_SPACE, "try again later");
         fake_store_make_safe(second);
         ck_assert_uint_eq(n_tasks(), 0);
-        commit();
+        fake_store_commit();
         fixture_take_nothing(); /* after a crash now the store would bring it back */
         fake_store_make_safe(fake_store.ticket);
         fixture_take_error("other", WIRE_ERROR_NO_SPACE, "nothing of this was taken");
@@ -287,7 +274,7 @@ START_TEST(test_refused_with_known) {
         WireOut *out;
 
         submit("client", "known");
-        fake_store_make_safe(commit());
+        fake_store_make_safe(fake_store_commit());
         take_accepted("client");
         out = fixture_begin(WIRE_SUBMIT);
         wire_put_string(out, "");
@@ -295,7 +282,7 @@ START_TEST(test_refused_with_known) {
         put_task(out, "new", "");
         put_task(out, "new", "");
         fixture_request("client", ENDPOINT_CLIENT);
-        ledger_refuse_submits(fixture, commit());
+        ledger_refuse_submits(fixture, fake_store_commit());
         fixture_take_error("client", WIRE_ERROR_NO_SPACE,
                            "1 of these tasks are known already, none of the others was taken");
         ck_assert_uint_eq(n_tasks(), 1);
@@ -308,14 +295,14 @@ START_TEST(test_resend_makes_anew) {
         uint64_t first, second, third;
 
         submit("client", UUID);
-        first = commit();
+        first = fake_store_commit();
         submit("other", UUID);
         cancel(&newest()->id);
-        second = commit();
+        second = fake_store_commit();
         ledger_refuse_submits(fixture, first);
         fixture_take_error("client", WIRE_ERROR_NO_SPACE, "try again later");
         submit("third", UUID);
-        third = commit();
+        third = fake_store_commit();
 
         fake_store_make_safe(second);
         fixture_take_error("other", WIRE_ERROR_NO_SPACE, "try again later");
@@ -339,11 +326,11 @@ START_TEST(test_cancel_pending) {
         fixture_request("client", ENDPOINT_CLIENT);
         t = newest();
         if (_i == 0)
-                commit();
+                fake_store_commit();
         cancel(&t->id);
         cancel(&t->id);
         ck_assert_int_eq(t->state, TASK_PENDING);
-        commit();
+        fake_store_commit();
         fixture_take_nothing();
         fake_store_make_safe(fake_store.ticket);
         ck_assert_id_eq(take_accepted("client"), t->id);
@@ -366,7 +353,7 @@ START_TEST(test_cancel_ending) {
 
         send_done(t, "success");
         cancel(&t->id);
-        commit();
+        fake_store_commit();
         fixture_take_nothing();
         fake_store_make_safe(fake_store.ticket);
         fixture_take("w1", WIRE_ACK);
@@ -407,7 +394,7 @@ START_TEST(test_next_task) {
         Task *t = leased();
 
         submit("client", "");
-        fake_store_make_safe(commit());
+        fake_store_make_safe(fake_store_commit());
         take_accepted("client");
         send_done(t, "success");
         turn_end(fixture);
@@ -425,9 +412,9 @@ START_TEST(test_end_twice) {
         n = fake_store.n_changes;
         send_done(t, "failure");
         if (_i == 1)
-                commit();
+                fake_store_commit();
         send_done(t, "failure");
-        commit();
+        fake_store_commit();
         ck_assert_uint_eq(fake_store.n_changes, n);
         fixture_take_nothing();
         fake_store_make_safe(fake_store.ticket);
@@ -450,7 +437,7 @@ START_TEST(test_peer_is_kept) {
         p = fixture_peer("client");
         ck_assert_uint_eq(p->n_pending, 1);
         ck_assert(!peer_is_forgettable(p));
-        fake_store_make_safe(commit());
+        fake_store_make_safe(fake_store_commit());
         ck_assert(peer_is_forgettable(p));
 }
 END_TEST
@@ -475,7 +462,7 @@ START_TEST(test_silence_and_undo) {
         ledger_silence(NULL);
         ledger_undo(&fixture->ledger, undone);
         ck_assert_uint_eq(fixture_peer("client")->n_pending, 0);
-        commit();
+        fake_store_commit();
         ck_assert(ledger_is_empty(&fixture->ledger));
         fixture_take_nothing();
 }
@@ -506,7 +493,7 @@ END_TEST
 /* At the end of the daemon, what is not safe is not answered. */
 START_TEST(test_done) {
         submit("client", "");
-        commit();
+        fake_store_commit();
         submit("client", "");
         ledger_done(&fixture->ledger);
         ck_assert(ledger_is_empty(&fixture->ledger));
@@ -520,7 +507,7 @@ int main(void) {
         Suite *suite = suite_create("ledger");
         TCase *t = tcase_create("all");
 
-        tcase_add_checked_fixture(t, setup, fixture_teardown);
+        tcase_add_checked_fixture(t, fake_store_fixture_setup, fixture_teardown);
         tcase_add_test(t, test_nothing_before);
         tcase_add_test(t, test_order);
         tcase_add_test(t, test_memory_only);

@@ -11,20 +11,8 @@
 
 #define NAME "\"name\":\"s\""
 
-static void setup(void) {
-        fixture_setup();
-        fixture->grace_until_usec = 0;
-        make_type(&fixture->types, "a");
-        fake_store_setup();
-}
-
-static uint64_t commit(void) {
-        persist_commit(fixture);
-        return fake_store.ticket;
-}
-
 static void settle(void) {
-        fake_store_make_safe(commit());
+        fake_store_make_safe(fake_store_commit());
 }
 
 static void request(const char *action, const char *document) {
@@ -86,7 +74,7 @@ static const FakeChange *last(FakeChangeKind kind) {
 START_TEST(test_add) {
         request("add", "{" NAME ",\"task\":\"a\",\"interval\":3600}");
         ck_assert_uint_eq(count(FAKE_SCHEDULE_AND_PROGRESS), 1);
-        commit();
+        fake_store_commit();
         fixture_take_nothing();
         settle();
         ck_assert_str_eq(take_info("state"), "\"active\"");
@@ -117,7 +105,7 @@ START_TEST(test_fire) {
         t = task_find(&fixture->tasks, &s->now.last_id);
         ck_assert_ptr_nonnull(t);
         ck_assert_int_eq(t->state, TASK_PENDING);
-        ticket = commit();
+        ticket = fake_store_commit();
         ck_assert_uint_eq(last(FAKE_PROGRESS)->ticket, ticket);
         ck_assert_uint_eq(last(FAKE_SUBMIT)->ticket, ticket);
         ck_assert_uint_eq(last(FAKE_PROGRESS)->n_runs, 1);
@@ -145,7 +133,7 @@ START_TEST(test_refused) {
 
         schedule_run(fixture, s);
         id = s->now.last_id;
-        ledger_refuse_submits(fixture, commit());
+        ledger_refuse_submits(fixture, fake_store_commit());
         ck_assert_ptr_null(task_find(&fixture->tasks, &id));
         ck_assert_uint_eq(s->now.state.n_runs, 0);
         ck_assert(!s->now.has_last && !s->firing);
@@ -184,7 +172,7 @@ START_TEST(test_meanwhile) {
         schedule_run(fixture, s);
         id = s->now.last_id;
         request("add", "{" NAME ",\"task\":\"a\",\"interval\":60,\"replace\":true}");
-        ledger_refuse_submits(fixture, commit());
+        ledger_refuse_submits(fixture, fake_store_commit());
         fake_store_make_safe(fake_store.ticket);
         fixture_take("admin", WIRE_INFO); /* that was no submit */
         ck_assert_ptr_null(task_find(&fixture->tasks, &id));
@@ -218,7 +206,7 @@ START_TEST(test_run) {
         Schedule *s = added("\"cron\":\"0 0 1 1 *\"");
 
         request("run", document);
-        commit();
+        fake_store_commit();
         fixture_take_nothing();
         settle();
         ck_assert_str_eq(take_info("task_id"), "\"01938f2a-7c3b-7000-8abc-0123456789ab\"");
@@ -228,7 +216,7 @@ START_TEST(test_run) {
         ck_assert_uint_eq(queue_length(&fixture->queue), 1);
         ck_assert_uint_eq(s->now.state.n_runs, 0);
         request("run", "{" NAME "}");
-        ledger_refuse_submits(fixture, commit());
+        ledger_refuse_submits(fixture, fake_store_commit());
         fixture_take_error("admin", WIRE_ERROR_NO_SPACE, "nothing of this was taken");
         ck_assert_uint_eq(HASH_COUNT(fixture->tasks.tasks), 1);
         fake_store.is_full = true;
@@ -248,15 +236,15 @@ START_TEST(test_run_again) {
 
         request("run", document);
         request("run", document);
-        ledger_refuse_submits(fixture, commit());
+        ledger_refuse_submits(fixture, fake_store_commit());
         fixture_take_error("admin", WIRE_ERROR_NO_SPACE, "nothing of this was taken");
         fixture_take_error("admin", WIRE_ERROR_NO_SPACE, "nothing of this was taken");
         ck_assert_uint_eq(HASH_COUNT(fixture->tasks.tasks), 0);
 
         request("run", document);
-        first = commit();
+        first = fake_store_commit();
         request("run", document);
-        commit();
+        fake_store_commit();
         ledger_refuse_submits(fixture, first);
         settle();
         fixture_take_error("admin", WIRE_ERROR_NO_SPACE, "nothing of this was taken");
@@ -461,7 +449,7 @@ START_TEST(test_successor) {
         schedule_run(fixture, find());
         ck_assert_uint_eq(find()->now.state.n_runs, 2);
         bring("w1", "{\"schedule\":{\"interval\":180}}");
-        ledger_refuse_submits(fixture, commit());
+        ledger_refuse_submits(fixture, fake_store_commit());
         ck_assert_uint_eq(find()->spec.interval_usec, 180 * USEC_PER_SEC);
         ck_assert_uint_eq(find()->now.state.n_runs, 1);
         settle();
@@ -485,7 +473,7 @@ int main(void) {
         Suite *s = suite_create("op_schedule");
         TCase *t = tcase_create("all");
 
-        tcase_add_checked_fixture(t, setup, fixture_teardown);
+        tcase_add_checked_fixture(t, fake_store_fixture_setup, fixture_teardown);
         tcase_add_test(t, test_add);
         tcase_add_test(t, test_fire);
         tcase_add_test(t, test_refused);

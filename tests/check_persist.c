@@ -9,13 +9,6 @@
 #include "time-util.h"
 #include "turn.h"
 
-static void setup(void) {
-        fixture_setup();
-        fixture->grace_until_usec = 0;
-        make_type(&fixture->types, "a");
-        fake_store_setup();
-}
-
 static Task *submit(const char *options) {
         WireOut *out = fixture_begin(WIRE_SUBMIT);
         Task *head;
@@ -382,7 +375,7 @@ int main(void) {
         Suite *suite = suite_create("persist");
         TCase *t = tcase_create("told"), *real = tcase_create("real");
 
-        tcase_add_checked_fixture(t, setup, fixture_teardown);
+        tcase_add_checked_fixture(t, fake_store_fixture_setup, fixture_teardown);
         tcase_add_test(t, test_life);
         tcase_add_test(t, test_moving);
         tcase_add_test(t, test_waits_returns_ends);

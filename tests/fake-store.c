@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "fake-store.h"
+#include "persist.h"
 #include "store-driver.h"
 
 /* Not with ck_assert(), which allocates also if all is well and so would take the failure that a test means for
@@ -187,6 +188,18 @@ void fake_store_setup(void) {
         fixture->store = &store;
         fixture->settings->durability = STORE_FULL;
         fixture_holds_commits = true;
+}
+
+void fake_store_fixture_setup(void) {
+        fixture_setup();
+        fixture->grace_until_usec = 0;
+        make_type(&fixture->types, "a");
+        fake_store_setup();
+}
+
+uint64_t fake_store_commit(void) {
+        persist_commit(fixture);
+        return fake_store.ticket;
 }
 
 void fake_store_make_safe(uint64_t ticket) {

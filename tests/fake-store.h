@@ -48,6 +48,12 @@ extern FakeStore fake_store;
  * after fixture_setup(); fixture_teardown() closes it. */
 void fake_store_setup(void);
 
+/* fixture_setup() with this store, the task type "a", and nobody who is waited for. */
+void fake_store_fixture_setup(void);
+
+/* What was done so far is one batch: its ticket. */
+uint64_t fake_store_commit(void);
+
 /* Everything up to the ticket is safe now. */
 void fake_store_make_safe(uint64_t ticket);
 

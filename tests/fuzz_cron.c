@@ -12,15 +12,8 @@
 
 #include "cron.h"
 #include "fuzz.h"
+#include "must.h"
 #include "time-util.h"
-
-#define MUST(condition)                                                                 \
-        do {                                                                            \
-                if (!(condition)) {                                                     \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-                        abort();                                                        \
-                }                                                                       \
-        } while (0)
 
 static TimeZone *zone_of(uint8_t which) {
         static const char *const names[] = { "UTC", "Europe/Berlin", "Australia/Lord_Howe",

@@ -9,16 +9,9 @@
 
 #include "fuzz.h"
 #include "json-util.h"
+#include "must.h"
 #include "parse-util.h"
 #include "task-file.h"
-
-#define MUST(condition)                                                                 \
-        do {                                                                            \
-                if (!(condition)) {                                                     \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-                        abort();                                                        \
-                }                                                                       \
-        } while (0)
 
 /* They must be one line of JSON that a reader of the runner protocol takes. */
 static void check_options(const TaskFile *t) {

@@ -5,10 +5,10 @@ context, progress, being told to stop, asking for another attempt or for none; a
 
 import json
 import re
-import textwrap
 
 import harness
 from harness import check, equal, until
+from workbench import Workbench
 
 NAMES = ("work.sh", "work.py", "work.c")
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -64,29 +64,9 @@ PYTHON = '''
     '''
 
 
-def write(sandbox, name, text):
-    with open(sandbox.path(name), "w", encoding="utf-8") as f:
-        f.write(textwrap.dedent(text).lstrip("\n"))
-
-
-class Bench:
+class Bench(Workbench):
     def __init__(self, sandbox, lines="", decorator=""):
-        """`lines` are further ones of the task file, `decorator` further arguments of @task."""
-        self.sandbox = sandbox
-        write(sandbox, "work-sh", SHELL)
-        write(sandbox, "work.sh.task", f"[Task]\nExec=/bin/sh {sandbox.path('work-sh')}\nInput=args\nRetryDelay=0\n{lines}")
-        write(sandbox, "work_py.py", PYTHON.replace('name="work.py"', f'name="work.py"{decorator}'))
-        controld = sandbox.controld()
-        self.worker = sandbox.subworker(
-            "sw1", f"--module-path={sandbox.directory}:{harness.MODULE_PATH}", modules="work.sh.task,work_py,outcomes",
-            environment={"PYTHONDONTWRITEBYTECODE": "1"})
-        controld.wait_line("sw1 registered")
-        self.client = sandbox.client()
-        self.stage = sandbox.stage()
-
-    def submit(self, name, what, **options):
-        return self.client.submit(name, what, f"{self.stage.directory}/started",
-                                  options=json.dumps(options) if options else "")
+        super().__init__(sandbox, SHELL, PYTHON, lines, decorator)
 
     def result(self, name, what, **options):
         return self.client.result(self.submit(name, what, **options))

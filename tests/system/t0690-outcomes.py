@@ -5,13 +5,12 @@ cancelled, timed out and killed: each with real daemons, and the table in README
 
 With --update writes that table."""
 
-import json
 import os
 import sys
-import textwrap
 
 import harness
 from harness import SOURCE, check, equal
+from workbench import Workbench
 
 KINDS = (("work.sh", "shell command"), ("work.py", "Python function"), ("work.c", "C function"))
 BEGIN, END = "<!-- outcomes: begin -->\n", "<!-- outcomes: end -->\n"
@@ -52,34 +51,17 @@ PYTHON = '''
             os.kill(os.getpid(), signal.SIGKILL)
         try:
             with open(started, "w") as f:
-                f.write(f"{me.id} {me.attempt} {os.getpid()}\\\\n")
+                f.write(f"{me.id} {me.attempt} {os.getpid()}")
+                f.write(os.linesep)
             time.sleep(1000)
         except SoftTimeout:
             return "told"
     '''
 
 
-def write(sandbox, name, text):
-    with open(sandbox.path(name), "w", encoding="utf-8") as f:
-        f.write(textwrap.dedent(text).lstrip("\n").replace("\\\\n", "\\n"))
-
-
-class Bench:
+class Bench(Workbench):
     def __init__(self, sandbox):
-        self.sandbox = sandbox
-        write(sandbox, "work-sh", SHELL)
-        write(sandbox, "work.sh.task", f"[Task]\nExec=/bin/sh {sandbox.path('work-sh')}\nInput=args\nRetryDelay=0\n")
-        write(sandbox, "work_py.py", PYTHON)
-        controld = sandbox.controld()
-        sandbox.subworker("sw1", f"--module-path={sandbox.directory}:{harness.MODULE_PATH}",
-                          modules="work.sh.task,work_py,outcomes", environment={"PYTHONDONTWRITEBYTECODE": "1"})
-        controld.wait_line("sw1 registered")
-        self.client = sandbox.client()
-        self.stage = sandbox.stage()
-        self.started = f"{self.stage.directory}/started"
-
-    def submit(self, name, what, **options):
-        return self.client.submit(name, what, self.started, options=json.dumps(options) if options else "")
+        super().__init__(sandbox, SHELL, PYTHON)
 
     def end(self, task_id):
         """(status, how `fastworker wait` exits, and prints)"""
